@@ -1,0 +1,45 @@
+# Every target is one line; longer work is a script.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint types layers cover ci lock model warmup clean
+BIN := .venv/bin
+SCENARIO ?= waste-bin
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+setup: .venv/ready ## Make the virtual environment from the locked dependencies
+
+.venv/ready: requirements.lock pyproject.toml scripts/setup
+	@scripts/setup
+
+run: setup ## Run the detector on an emulated bus (SCENARIO=waste-bin) with its page
+	@exec $(BIN)/firedetect run --simulate $(SCENARIO)
+
+test: setup ## Run the tests
+	@$(BIN)/pytest -q -m "not slow and not hardware and not cloud and not bench"
+
+check: lint types layers test ## What must hold before every commit
+
+lint: setup ## Lint and formatting
+	@$(BIN)/ruff check && $(BIN)/ruff format --check
+
+types: setup ## Static types
+	@$(BIN)/mypy
+
+layers: setup ## Who may import whom
+	@$(BIN)/lint-imports
+
+cover: setup ## Branch coverage of the deciding code, kernels as plain Python
+	@scripts/cover
+
+ci: ## Everything that the continuous integration runs
+	@bash .ci/run
+
+model: setup ## Generate the data set, train the default bundle, verify it
+	@scripts/model
+
+lock: setup ## Resolve the dependencies again
+	@scripts/lock
+
+clean: ## Remove the virtual environment and every cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage var

@@ -1,0 +1,338 @@
+"""The command line: reads arguments, calls the part that does the work, prints the answer."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from firedetect import __version__
+from firedetect.errors import FiredetectError
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.table import Table
+except ModuleNotFoundError as missing:
+    sys.exit(f"firedetect: {missing.name} is missing: pip install 'firedetect[device]'")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Edge-first fire detector. It adds to listed smoke, heat and CO alarms; it never "
+    "replaces them.",
+)
+simulate_app = typer.Typer(no_args_is_help=True, help="Scenarios and data sets, invented.")
+model_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
+app.add_typer(simulate_app, name="simulate")
+app.add_typer(model_app, name="model")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="settings file (TOML); else $FIREDETECT_CONFIG")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on standard output")]
+DurationOption = Annotated[
+    float | None, typer.Option("--duration", min=0.1, help="stop after this many seconds")
+]
+SimulateOption = Annotated[
+    str | None, typer.Option("--simulate", help="play this scenario on an emulated bus")
+]
+
+
+def main() -> NoReturn:
+    """Run the command; a stated failure is one line on stderr and exit code 1."""
+    try:
+        app()
+    except FiredetectError as error:
+        print(f"firedetect: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone: nothing is left to say, and no flush may fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _settings(path: Path | None) -> Any:  # noqa: ANN401 - Settings, imported when needed
+    from firedetect.config import load_settings
+
+    named = os.environ.get("FIREDETECT_CONFIG")
+    return load_settings(path or (Path(named) if named else None))
+
+
+def _show(record: dict[str, Any]) -> None:
+    print(json.dumps(record, allow_nan=False))
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    """Print the version when asked."""
+    if show:
+        print(f"firedetect {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    simulate: SimulateOption = None,
+    duration: DurationOption = None,
+    as_json: JsonOption = False,
+    record: Annotated[Path | None, typer.Option(help="also write a recording")] = None,
+) -> None:
+    """Run the detector. Example: firedetect run --simulate waste-bin --duration 90."""
+    from firedetect.daemon import commands
+
+    settings = _settings(config)
+    commands.run(
+        settings, simulate=simulate, duration_s=duration, json_lines=as_json, record=record
+    )
+
+
+@app.command()
+def replay(
+    recordings: Annotated[list[Path], typer.Argument(metavar="REC...", show_default=False)],
+    as_json: JsonOption = False,
+    summary: Annotated[bool, typer.Option("--summary", help="one object per recording")] = False,
+    speed: Annotated[str, typer.Option(help="max, or 1 for real time")] = "max",
+    auto_reset: Annotated[
+        float | None, typer.Option("--auto-reset", min=0, help="reset after so many normal s")
+    ] = None,
+    config: ConfigOption = None,
+    model: Annotated[Path | None, typer.Option("--model", metavar="BUNDLE")] = None,
+) -> None:
+    """Replay recordings through the pipeline. Example: firedetect replay night.mcap --summary."""
+    from firedetect.daemon.replay import replay_all
+
+    if speed not in {"max", "1"}:
+        raise typer.BadParameter("is max or 1", param_hint="--speed")
+    if as_json and summary:
+        raise typer.BadParameter("takes either --json or --summary", param_hint="--json")
+    settings = _settings(config) if config is not None else None
+    replay_all(
+        recordings,
+        settings=settings,
+        bundle=model,
+        auto_reset_s=auto_reset,
+        form="json" if as_json else "summary" if summary else "text",
+        real_time=speed == "1",
+    )
+
+
+@app.command()
+def record(
+    target: Annotated[Path, typer.Option("-o", "--output", help="the new recording")],
+    config: ConfigOption = None,
+    simulate: SimulateOption = None,
+    duration: DurationOption = None,
+) -> None:
+    """Record the live sensors. Example: firedetect record -o night.mcap --duration 3600."""
+    from firedetect.daemon import commands
+
+    count = commands.record(_settings(config), target, simulate=simulate, duration_s=duration)
+    print(f"{target}: {count} events", file=sys.stderr)
+
+
+@app.command("import")
+def import_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="the new recording")],
+    start: Annotated[str | None, typer.Option(help="wall clock at time zero, ISO 8601")] = None,
+) -> None:
+    """Turn your own arrays and tables into a recording. Example: firedetect import d -o d.mcap."""
+    from firedetect.sensors.importing import import_folder
+
+    count = import_folder(folder, target, start)
+    print(f"{target}: {count} events", file=sys.stderr)
+
+
+def _ask(config: Path | None, request: dict[str, Any]) -> dict[str, Any]:
+    from firedetect.daemon.control import ask
+
+    return ask(_settings(config).device.data_dir / "control.sock", request)
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show what the running daemon sees. Example: firedetect status --json."""
+    answer = _ask(config, {"do": "status"})
+    if as_json:
+        _show(answer)
+        return
+    outcome = answer.pop("outcome") or {}
+    for name in ("level", "current", "alarm", "score", "reasons", "health", "troubles", "model"):
+        print(f"{name:>16}  {outcome.get(name)}")
+    for name, value in answer.items():
+        print(f"{name:>16}  {value}")
+
+
+def _command(config: Path | None, action: str, duration: float | None = None) -> None:
+    request: dict[str, Any] = {"do": action}
+    if duration is not None:
+        request["duration_s"] = duration
+    answer = _ask(config, request)
+    if not answer["accepted"]:
+        raise FiredetectError(f"{action} refused: {answer['detail']}")
+    print(f"{action}: done; level {answer['level']}, alarm {answer['alarm']}")
+
+
+@app.command()
+def ack(config: ConfigOption = None) -> None:
+    """Acknowledge the alarm: somebody has seen it. Example: firedetect ack."""
+    _command(config, "ack")
+
+
+@app.command()
+def silence(config: ConfigOption = None, duration: DurationOption = None) -> None:
+    """Silence the siren for at most ten minutes. Example: firedetect silence --duration 120."""
+    _command(config, "silence", duration)
+
+
+@app.command()
+def reset(config: ConfigOption = None) -> None:
+    """End a latched alarm once its causes are gone. Example: firedetect reset."""
+    _command(config, "reset")
+
+
+@app.command()
+def drill(config: ConfigOption = None, duration: DurationOption = None) -> None:
+    """Sound the outputs as a drill, marked as one. Example: firedetect drill --duration 10."""
+    _command(config, "drill", duration)
+
+
+@simulate_app.command("list")
+def simulate_list(as_json: JsonOption = False) -> None:
+    """List the scenarios. Example: firedetect simulate list."""
+    from firedetect.simulation.scenarios import SCENARIOS
+
+    if as_json:
+        for scenario in SCENARIOS.values():
+            _show({"name": scenario.name, "what": scenario.summary, "s": scenario.duration_s})
+        return
+    table = Table("scenario", "seconds", "what happens")
+    for scenario in SCENARIOS.values():
+        table.add_row(scenario.name, f"{scenario.duration_s:.0f}", scenario.summary)
+    Console().print(table)
+
+
+@simulate_app.command("play")
+def simulate_play(
+    name: str,
+    config: ConfigOption = None,
+    duration: DurationOption = None,
+    as_json: JsonOption = False,
+    record: Annotated[Path | None, typer.Option("-o", "--output", help="a recording")] = None,
+) -> None:
+    """Play a scenario faster than time. Example: firedetect simulate play waste-bin."""
+    from firedetect.daemon import commands
+
+    hear = commands.print_json if as_json else lambda _outcome: None
+    summary = commands.play(_settings(config), name, duration_s=duration, record=record, hear=hear)
+    if not as_json:
+        _show(summary)
+
+
+@simulate_app.command("dataset")
+def simulate_dataset(
+    out: Annotated[Path, typer.Option("-o", "--output", help="a new folder")],
+    episodes: Annotated[int, typer.Option(min=1)] = 390,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    jobs: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+) -> None:
+    """Draw a training data set. Example: firedetect simulate dataset -o data --episodes 390."""
+    from firedetect.lab.generate import generate
+
+    with _progress("episodes") as advance:
+        rows = generate(out, episodes=episodes, seed=seed, jobs=jobs, progress=advance)
+    print(f"{out}: {rows} rows of {episodes} episodes", file=sys.stderr)
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="the bundle's folder")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    bundle_version: Annotated[str, typer.Option("--bundle-version")] = "1.0.0",
+) -> None:
+    """Train a model bundle on a data set. Example: firedetect train data -o bundle."""
+    from firedetect.lab.train import train as train_bundle
+
+    with _progress("training") as advance:
+        train_bundle(
+            dataset,
+            out,
+            seed=seed,
+            version=bundle_version,
+            progress=lambda _stage, share: advance(share),
+        )
+    print(f"{out}: trained on {dataset}", file=sys.stderr)
+
+
+@model_app.command("verify")
+def model_verify(bundle: Path, as_json: JsonOption = False) -> None:
+    """Check a bundle, also against xgboost itself. Example: firedetect model verify bundle."""
+    from firedetect.model.verify import verify_bundle
+
+    report = verify_bundle(bundle)
+    for check in report.checks:
+        if as_json:
+            _show({"check": check.name, "passed": check.passed, "reason": check.reason})
+        else:
+            print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.reason}")
+    if not report.passed:
+        raise FiredetectError(f"{bundle}: does not pass")
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the kernels into the cache, at install. Example: firedetect warmup."""
+    from firedetect.daemon.models import scorer_or_none
+    from firedetect.daemon.warmup import warm_kernels
+
+    scorer, refused = scorer_or_none(None)
+    warm_kernels(scorer)
+    if refused:
+        raise FiredetectError(refused)
+    print("kernels are compiled")
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check buses, sensors, model, disk and clock. Example: firedetect doctor."""
+    from firedetect.doctor.checks import examine
+
+    failed = 0
+    for finding in examine(_settings(config)):
+        failed += finding.failed
+        if as_json:
+            _show(finding.as_record())
+        else:
+            print(f"{finding.mark}  {finding.name}: {finding.detail}")
+            if finding.advice:
+                print(f"      {finding.advice}")
+    if failed:
+        raise FiredetectError(f"{failed} check{'s' if failed > 1 else ''} failed")
+
+
+def _progress(what: str) -> Any:  # noqa: ANN401 - a context manager around a call-back
+    from contextlib import contextmanager
+
+    from rich.progress import Progress
+
+    @contextmanager
+    def shown() -> Any:  # noqa: ANN401
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=1.0)
+            yield lambda share: bar.update(task, completed=share)
+
+    return shown()
+
+
+if __name__ == "__main__":
+    main()

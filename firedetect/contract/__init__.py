@@ -1,0 +1,1 @@
+"""What the device and the cloud say to each other. Imports nothing else of firedetect."""

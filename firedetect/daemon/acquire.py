@@ -1,0 +1,76 @@
+"""One task per sensor: opens it, reads it, turns every failure into an event, opens it again."""
+
+import asyncio
+import random
+
+import structlog
+
+from firedetect.clock import NS_PER_S, Clock, sleep_until
+from firedetect.daemon.queue import EventQueue
+from firedetect.errors import (
+    BusStuckError,
+    CalibrationError,
+    FrameRejectedError,
+    SensorError,
+)
+from firedetect.readings import FaultKind, FrameRejected, SensorFault, Tick
+from firedetect.sensors.base import Driver
+from firedetect.sensors.catalog import SensorSpec
+
+REOPEN_FIRST_S = 0.5
+REOPEN_MAX_S = 5.0
+"""Below the 10 s within which a returned sensor must be in use again."""
+
+_log = structlog.get_logger()
+
+
+async def acquire(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock) -> None:
+    """Read one sensor for ever."""
+    pause_s = REOPEN_FIRST_S
+    failing = False
+    rng = random.Random(spec.sensor)  # noqa: S311 - spreads retries, guards no secret
+    while True:
+        try:
+            queue.put(await driver.open())
+            await _read(spec, driver, queue, clock)
+        except SensorError as error:
+            log = _log.debug if failing else _log.warning
+            log("sensor lost", sensor=spec.sensor.value, error=str(error))
+            queue.put(SensorFault(clock.monotonic_ns(), spec.sensor, _kind(error), str(error)))
+            if not failing:
+                pause_s = REOPEN_FIRST_S
+            failing = True
+        await asyncio.sleep(pause_s * rng.uniform(0.7, 1.0))
+        pause_s = min(2.0 * pause_s, REOPEN_MAX_S)
+
+
+async def _read(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock) -> None:
+    next_ns = clock.monotonic_ns()
+    while True:
+        try:
+            queue.put(await driver.read())
+        except FrameRejectedError as error:
+            rejected = FrameRejected(
+                clock.monotonic_ns(), spec.sensor, FaultKind.IMPLAUSIBLE, str(error)
+            )
+            queue.put(rejected)
+        if spec.interval_s > 0.0:
+            next_ns = max(next_ns + round(spec.interval_s * NS_PER_S), clock.monotonic_ns())
+            await sleep_until(clock, next_ns)
+
+
+def _kind(error: SensorError) -> FaultKind:
+    if isinstance(error, BusStuckError):
+        return FaultKind.BUS_STUCK
+    if isinstance(error, CalibrationError):
+        return FaultKind.CALIBRATION
+    return FaultKind.NO_ANSWER
+
+
+async def tick(queue: EventQueue, clock: Clock) -> None:
+    """Put a tick into the queue every second."""
+    next_ns = clock.monotonic_ns()
+    while True:
+        queue.put(Tick(clock.monotonic_ns()))
+        next_ns = max(next_ns + NS_PER_S, clock.monotonic_ns())
+        await sleep_until(clock, next_ns)

@@ -1,0 +1,172 @@
+"""What the commands of the command line do with a detector: run, play, record."""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from firedetect.clock import Clock, ManualClock, SystemClock, run_virtual
+from firedetect.config import LogSettings, Settings
+from firedetect.daemon.acquire import acquire, tick
+from firedetect.daemon.app import Surroundings, run_daemon
+from firedetect.daemon.emulation import emulated_port, find_episode
+from firedetect.daemon.logs import configure_logging
+from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.replay import Summary
+from firedetect.daemon.supervise import supervise
+from firedetect.decision.outcome import Outcome
+from firedetect.errors import FiredetectError
+from firedetect.outputs.local import GpioLines
+from firedetect.readings import Restored, SettingsChanged, Started, Stream
+from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.bus import I2cBus, I2cPort, open_i2c
+from firedetect.sensors.catalog import configured
+from firedetect.sensors.recording import RecordingWriter
+from firedetect.simulation.scenarios import SCENARIOS
+
+ALWAYS_WARM_S = 1e9
+"""The emulated gas board has been powered for ever, unless a scenario says otherwise."""
+
+_log = structlog.get_logger()
+
+
+def run(
+    settings: Settings,
+    *,
+    simulate: str | None,
+    duration_s: float | None,
+    json_lines: bool,
+    record: Path | None,
+) -> None:
+    """Run the detector on the Pi's buses or on an emulated one, until stopped or for a while."""
+    configure_logging(settings.log, sys.stderr if json_lines else sys.stdout)
+    clock = SystemClock()
+    around = Surroundings(
+        clock=clock,
+        open_port=_ports(settings, simulate, clock),
+        lines=GpioLines(settings.outputs) if settings.outputs.enabled and not simulate else None,
+        powered_s=_powered(simulate),
+        listeners=(print_json,) if json_lines else (),
+        record=record,
+        duration_s=duration_s,
+    )
+    if simulate is not None:
+        _log.info("simulating", scenario=simulate, what=SCENARIOS[simulate].summary)
+    asyncio.run(run_daemon(settings, around))
+
+
+def play(
+    settings: Settings,
+    name: str,
+    *,
+    duration_s: float | None,
+    record: Path | None,
+    hear: Callable[[Outcome], None],
+) -> dict[str, Any]:
+    """Play a scenario through the emulated bus, the drivers and the pipeline, faster than time.
+
+    Returns the summary, as `replay --summary` prints it. Nothing of the data folder is touched.
+    """
+    configure_logging(LogSettings(format="json", level="error"), sys.stderr)
+    clock = ManualClock()
+    summary = Summary()
+    with tempfile.TemporaryDirectory(prefix="firedetect-") as folder:
+        device = settings.device.model_copy(update={"data_dir": Path(folder)})
+        around = Surroundings(
+            clock=clock,
+            open_port=_ports(settings, name, clock),
+            powered_s=_powered(name),
+            listeners=(summary.hear, hear),
+            record=record,
+            duration_s=duration_s or SCENARIOS[name].duration_s,
+            served=False,
+        )
+        run_virtual(run_daemon(settings.model_copy(update={"device": device}), around), clock)
+    return summary.as_record(Path(name), 0.0)
+
+
+def record(
+    settings: Settings, target: Path, *, simulate: str | None, duration_s: float | None
+) -> int:
+    """Write what the sensors deliver into a recording; returns the number of events."""
+    configure_logging(settings.log, sys.stderr)
+    return asyncio.run(_record(settings, target, simulate, duration_s))
+
+
+async def _record(
+    settings: Settings, target: Path, simulate: str | None, duration_s: float | None
+) -> int:
+    clock = SystemClock()
+    queue = EventQueue()
+    open_port = _ports(settings, simulate, clock)
+    sensors = configured(settings)
+    if not sensors:
+        raise FiredetectError("no sensor is enabled: nothing to record")
+    buses = {spec.bus: I2cBus(f"i2c-{spec.bus}", partial(open_port, spec.bus)) for spec in sensors}
+    now = clock.monotonic_ns()
+    streams = tuple(Stream(spec.sensor, spec.stale_s) for spec in sensors)
+    queue.put(Started(now, settings.device.id, 0, clock.wall_ns(), streams))
+    queue.put(SettingsChanged(now, settings.decision))
+    queue.put(Restored(now))
+    runs = {
+        f"acquire:{spec.sensor}": partial(
+            acquire,
+            spec,
+            spec.factory(buses[spec.bus], clock, _powered(simulate)),
+            queue,
+            clock,
+        )
+        for spec in sensors
+    } | {"tick": partial(tick, queue, clock)}
+    written = 0
+    with RecordingWriter(target) as writer:
+
+        async def write() -> None:
+            nonlocal written
+            while True:
+                writer.write(await queue.get())
+                written += 1
+
+        tasks = [
+            asyncio.create_task(supervise(name, task, queue, clock), name=name)
+            for name, task in runs.items()
+        ]
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(write(), duration_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for bus in buses.values():
+        await bus.close()
+    return written
+
+
+def print_json(outcome: Outcome) -> None:
+    """Print one outcome as a line of JSON."""
+    sys.stdout.write(outcome.as_json() + "\n")
+    sys.stdout.flush()
+
+
+def _ports(settings: Settings, simulate: str | None, clock: Clock) -> Callable[[int], I2cPort]:
+    if simulate is None:
+        return open_i2c
+    episode = find_episode(simulate)
+    made: list[I2cPort] = []
+
+    def open_emulated(_number: int) -> I2cPort:
+        # The chips live on when a bus is opened again; their time begins with the first opening.
+        if not made:
+            made.append(emulated_port(episode, settings, clock))
+        return made[0]
+
+    return open_emulated
+
+
+def _powered(simulate: str | None) -> Callable[[], float]:
+    return since_boot_s if simulate is None else lambda: ALWAYS_WARM_S

@@ -1,0 +1,90 @@
+"""The detect task: takes events, runs the pipeline, hands outcomes on in the right order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from firedetect.clock import NS_PER_S, Clock
+from firedetect.daemon.keep import Keeper
+from firedetect.daemon.messages import message_of
+from firedetect.daemon.queue import EventQueue
+from firedetect.decision.outcome import Outcome
+from firedetect.pipeline import Pipeline
+from firedetect.readings import Event, ScoreOverrun, ThermalImage
+from firedetect.sensors.decode import Decoder
+from firedetect.sensors.recording import RecordingWriter
+
+SCORE_LIMIT_S = 0.2
+REMEMBER_EVERY_S = 600.0
+"""How often the drifting gas baseline is stored when nothing else happens."""
+
+
+@dataclass(slots=True)
+class Detector:
+    """Joins the pure pipeline to the world.
+
+    `first` hears of every outcome before anything is written: the local outputs. `listeners` hear
+    of it afterwards.
+    """
+
+    pipeline: Pipeline
+    queue: EventQueue
+    keeper: Keeper | None
+    clock: Clock
+    device: str
+    site: str
+    first: Callable[[Outcome], None]
+    listeners: list[Callable[[Outcome], None]] = field(default_factory=list)
+    on_image: Callable[[ThermalImage], None] | None = None
+    recorder: RecordingWriter | None = None
+    processed: int = 0
+    _decoder: Decoder = field(default_factory=Decoder)
+    _before: Outcome | None = None
+    _kept_ns: int = 0
+
+    async def run(self) -> None:
+        """Process events for ever."""
+        while True:
+            await self.process(await self.queue.get())
+
+    async def drain(self) -> None:
+        """Process what is still in the queue."""
+        while len(self.queue) > 0:
+            await self.process(await self.queue.get())
+
+    async def process(self, event: Event) -> None:
+        """Process one event to its end: an alarm is stored before the next one is taken."""
+        if self.recorder is not None:
+            self.recorder.write(event)
+        for reading in self._decoder.feed(event):
+            if self.on_image is not None and isinstance(reading, ThermalImage):
+                self.on_image(reading)
+            hard = self.pipeline.step(reading)
+            if hard is not None:
+                await self._hand_on(hard)
+            asked_ns = self.clock.monotonic_ns()
+            scored = self.pipeline.score()
+            took_s = (self.clock.monotonic_ns() - asked_ns) / NS_PER_S
+            if took_s > SCORE_LIMIT_S:
+                self.queue.put(ScoreOverrun(self.clock.monotonic_ns(), took_s))
+            if scored is not None:
+                await self._hand_on(scored)
+        self.processed += 1
+        await self._remember(event.t_ns)
+
+    async def _hand_on(self, outcome: Outcome) -> None:
+        self.first(outcome)
+        message = message_of(outcome, self._before, self.device, self.site)
+        self._before = outcome
+        if message is not None and self.keeper is not None:
+            self._kept_ns = outcome.t_ns
+            await self.keeper.keep(self.pipeline.remembered(outcome.t_ns), message)
+        if self.recorder is not None:
+            self.recorder.write_outcome(outcome.t_ns, outcome.as_json())
+        for listener in self.listeners:
+            listener(outcome)
+
+    async def _remember(self, t_ns: int) -> None:
+        due = t_ns - self._kept_ns > REMEMBER_EVERY_S * NS_PER_S
+        if self.keeper is not None and (due or self.keeper.unsaved):
+            self._kept_ns = t_ns
+            await self.keeper.keep(self.pipeline.remembered(t_ns))

@@ -1,0 +1,26 @@
+"""Outcomes that changed something become messages for the outbox."""
+
+from firedetect.contract.level import LATCHING_FROM
+from firedetect.contract.messages import PRIORITY, DetectorMessage, MessageKind
+from firedetect.decision.outcome import Outcome
+from firedetect.storage.store import Message
+
+
+def message_of(outcome: Outcome, before: Outcome | None, device: str, site: str) -> Message | None:
+    """Return the message about an outcome, None if nothing changed with it."""
+    if outcome.event_id is None:
+        return None
+    kind = _kind(outcome, before)
+    record = outcome.as_record()
+    fields = {name: record[name] for name in DetectorMessage.model_fields if name in record}
+    body = DetectorMessage(kind=kind, device=device, site=site, **fields)
+    return Message(outcome.event_id, PRIORITY[kind], kind, body.model_dump_json())
+
+
+def _kind(outcome: Outcome, before: Outcome | None) -> MessageKind:
+    rose = before is None or outcome.level > before.level
+    if rose and outcome.level >= LATCHING_FROM:
+        return "alarm"
+    if before is None or (outcome.health, outcome.troubles) != (before.health, before.troubles):
+        return "trouble"
+    return "event"

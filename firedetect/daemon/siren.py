@@ -1,0 +1,77 @@
+"""Local outputs in their own thread: a blocked siren delays neither the alarm nor its message."""
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from firedetect.clock import Clock
+from firedetect.daemon.queue import EventQueue
+from firedetect.decision.outcome import Outcome
+from firedetect.outputs.local import Lines, Pattern, pattern_of
+from firedetect.readings import SystemTrouble
+
+SWITCH_LIMIT_S = 0.2
+_REFRESH_S = 1.0
+"""The lines are set again every second: a line that was disturbed comes back by itself."""
+_TROUBLE = "outputs"
+
+_log = structlog.get_logger()
+
+
+class Siren:
+    """Follows the newest outcome; `show` never waits."""
+
+    def __init__(self, lines: Lines, queue: EventQueue, clock: Clock) -> None:
+        self._lines = lines
+        self._queue = queue
+        self._clock = clock
+        self._wanted = Pattern()
+        self._changed = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
+        self._switching: asyncio.Future[None] | None = None
+        self._failing = False
+
+    def show(self, outcome: Outcome) -> None:
+        """Let the outputs follow an outcome."""
+        pattern = pattern_of(outcome)
+        if pattern != self._wanted:
+            self._wanted = pattern
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Switch the lines for ever."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _REFRESH_S)
+            self._changed.clear()
+            await self._switch()
+
+    async def close(self) -> None:
+        """Release the lines."""
+        loop = asyncio.get_running_loop()
+        closing = loop.run_in_executor(self._thread, self._lines.close)
+        await asyncio.wait([closing], timeout=SWITCH_LIMIT_S)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _switch(self) -> None:
+        if self._switching is not None and not self._switching.done():
+            self._say("a line blocks")
+            return
+        loop = asyncio.get_running_loop()
+        self._switching = loop.run_in_executor(self._thread, self._lines.set, self._wanted)
+        done, _ = await asyncio.wait([self._switching], timeout=SWITCH_LIMIT_S)
+        if not done:
+            self._say("a line blocks")
+            return
+        error = self._switching.exception()
+        self._say("" if error is None else f"{type(error).__name__}: {error}")
+
+    def _say(self, problem: str) -> None:
+        if bool(problem) == self._failing:
+            return
+        self._failing = bool(problem)
+        if problem:
+            _log.error("outputs cannot be switched", error=problem)
+        self._queue.put(SystemTrouble(self._clock.monotonic_ns(), _TROUBLE, self._failing, problem))

@@ -1,0 +1,46 @@
+"""Tasks with names that are started again when they fail; every failure is a trouble."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from firedetect.clock import NS_PER_S, Clock
+from firedetect.daemon.queue import EventQueue
+from firedetect.readings import SystemTrouble
+
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 10.0
+STABLE_S = 30.0
+"""A task that ran for so long starts with the first pause again."""
+
+_log = structlog.get_logger()
+
+
+async def supervise(
+    name: str, run: Callable[[], Awaitable[None]], queue: EventQueue, clock: Clock
+) -> None:
+    """Run a task until it is cancelled; start it again after a bounded, random pause."""
+    backoff_s = BACKOFF_FIRST_S
+    failing = False
+    rng = random.Random(name)  # noqa: S311 - spreads retries, guards no secret
+    while True:
+        started_ns = clock.monotonic_ns()
+        try:
+            await run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a failing task must not end the others
+            detail = f"{type(error).__name__}: {error}"
+            log = _log.debug if failing else _log.warning
+            log("task failed", task=name, error=detail, exc_info=not failing)
+            queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", True, detail))  # noqa: FBT003
+            failing = True
+        else:
+            return
+        if clock.monotonic_ns() - started_ns > STABLE_S * NS_PER_S:
+            backoff_s = BACKOFF_FIRST_S
+        await asyncio.sleep(backoff_s * rng.uniform(0.5, 1.0))
+        backoff_s = min(2.0 * backoff_s, BACKOFF_MAX_S)
+        queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", False))  # noqa: FBT003

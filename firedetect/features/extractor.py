@@ -1,0 +1,208 @@
+"""Readings in, one row of the model out: the only place where a feature is computed.
+
+Live operation, replay, training and evaluation all use this class.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedetect.config import GasBaseline
+from firedetect.features.baseline import CleanAirBaseline
+from firedetect.features.gas import GasFilms
+from firedetect.features.history import ImageHistory, SecondMeans
+from firedetect.features.kernels import (
+    clean_image,
+    image_features,
+    largest_region,
+    reduce_image,
+)
+from firedetect.features.vector import (
+    CLEAN_AIR_INDEX,
+    COLS,
+    COLUMNS,
+    INDEX,
+    MIN_VALID_SHARE,
+    ROWS,
+)
+from firedetect.readings import AirReading, Co2Reading, GasCounts, Sensor, ThermalImage
+
+_SPATIAL = 13
+"""Features that one kernel computes from the image: t_mean to tproxy_val."""
+_PER_MINUTE = 60.0
+_GAS_FROM_CO2 = "co2"
+_GAS_FROM_FILMS = "films"
+
+
+@dataclass(frozen=True, slots=True)
+class HotRegions:
+    """What the hard rules ask of an image: pixels at limits, as counts of the 24x32 grid."""
+
+    largest_alert_px: int
+    emergency_share: float
+    clipped_px: int
+
+
+class FeatureExtractor:
+    """Folds readings; `row()` is the vector of the newest state (27 values, NaN where unknown)."""
+
+    def __init__(self) -> None:
+        self.films = GasFilms()
+        self.co2_baseline = CleanAirBaseline()
+        self.co2_ppm = math.nan
+        self.air_c = math.nan
+        self.valid_share = math.nan
+        self._rh_pct = math.nan
+        self._thermal = np.full(_SPATIAL, np.nan)
+        self._images = ImageHistory()
+        self._hot_spot = SecondMeans()
+        self._co2 = SecondMeans(interpolate=True)
+        self._air = SecondMeans(interpolate=True)
+        self._humidity = SecondMeans(interpolate=True)
+        self._gas = SecondMeans(interpolate=True)
+        self._gas_source = ""
+        self._air_source: Sensor | None = None
+        self._full = np.full((ROWS, COLS), np.nan)
+        self._small = np.full((ROWS, COLS), np.nan)
+        self._work = np.zeros((2, 5, ROWS, COLS))
+        self._stack = np.zeros(ROWS * COLS, dtype=np.int64)
+        self._seen = np.zeros(ROWS * COLS, dtype=np.uint8)
+
+    def image(self, event: ThermalImage) -> bool:
+        """Fold an image; False, with all thermal features NaN, if too few pixels are valid."""
+        if self._full.shape != event.temp_c.shape:
+            self._full = np.full(event.temp_c.shape, np.nan)
+            self._images.clear()
+        valid = clean_image(event.temp_c, self._full)
+        self.valid_share = valid / event.temp_c.size
+        # The array's own temperature stands in for the air sensor until one has spoken.
+        if self._air_source is not Sensor.AIR and not math.isnan(event.air_c):
+            self._fold_air(event.t_ns, event.air_c, Sensor.THERMAL)
+        if self.valid_share < MIN_VALID_SHARE:
+            self._thermal[:] = np.nan
+            self._hot_spot.advance(event.t_ns)
+            return False
+        reduce_image(self._full, self._small)
+        before = self._images.before(event.t_ns)
+        image_features(
+            self._full, self._small, before, self._thermal, self._work, self._stack, self._seen
+        )
+        self._images.add(event.t_ns, self._small)
+        self._hot_spot.add(event.t_ns, float(self._thermal[_SPATIAL - 1]))
+        return True
+
+    def hot_regions(self, alert_c: float, emergency_c: float, clip_c: float) -> HotRegions:
+        """Judge the last image by fixed limits (°C)."""
+        _, largest = largest_region(self._small, alert_c, self._stack, self._seen)
+        share = float(np.count_nonzero(self._full >= emergency_c)) / self._full.size
+        clipped = float(np.count_nonzero(self._full >= clip_c)) / self._full.size
+        return HotRegions(largest, share, round(clipped * ROWS * COLS))
+
+    def gas(self, event: GasCounts, *, quiet: bool) -> None:
+        """Fold raw counts of the Grove board."""
+        counts = (event.no2, event.c2h5oh, event.voc, event.co)
+        self.films.add(event.t_ns, counts, quiet=quiet)
+        if math.isnan(self.co2_ppm):
+            self._fold_gas(event.t_ns, self.films.index, _GAS_FROM_FILMS)
+
+    def co2(self, event: Co2Reading, *, quiet: bool) -> None:
+        """Fold a CO2 concentration; values that no air has are unknown."""
+        valid = 0.0 < event.co2_ppm <= 40_000.0
+        self.co2_ppm = event.co2_ppm if valid else math.nan
+        if valid:
+            self.co2_baseline.add(event.t_ns, (math.log(event.co2_ppm),), quiet=quiet)
+            self._co2.add(event.t_ns, event.co2_ppm)
+            self._fold_gas(event.t_ns, event.co2_ppm, _GAS_FROM_CO2)
+
+    def air(self, event: AirReading) -> None:
+        """Fold air temperature and humidity."""
+        self._fold_air(event.t_ns, event.temp_c, Sensor.AIR)
+        self._rh_pct = event.rh_pct
+        self._humidity.add(event.t_ns, event.rh_pct)
+
+    def lose(self, sensor: Sensor) -> None:
+        """Let the values of a lost sensor be unknown; what was learnt stays."""
+        if sensor is Sensor.THERMAL:
+            self._thermal[:] = np.nan
+            self._images.clear()
+        elif sensor is Sensor.GAS:
+            self.films.forget()
+        elif sensor is Sensor.CO2:
+            self.co2_ppm = math.nan
+        elif sensor is Sensor.AIR:
+            self._rh_pct = math.nan
+        if self._air_source is sensor:
+            self._air_source = None
+            self.air_c = math.nan
+
+    def commission(self, baseline: GasBaseline, tracked: GasBaseline | None) -> None:
+        """Use a stored clean-air baseline of the Grove board."""
+        self.films.commission(baseline, tracked)
+
+    def advance(self, t_ns: int) -> None:
+        """Let time pass without a reading."""
+        for means in (self._hot_spot, self._co2, self._air, self._humidity, self._gas):
+            means.advance(t_ns)
+
+    @property
+    def air_rise_c(self) -> float:
+        """Air temperature above its 10 min baseline (K)."""
+        return self.air_c - self._air.baseline
+
+    @property
+    def air_rate_c_per_min(self) -> float:
+        """Slope of the air temperature over 30 s (K/min), NaN without an air temperature."""
+        return math.nan if math.isnan(self.air_c) else self._air.slope_per_s * _PER_MINUTE
+
+    @property
+    def hot_spot_rise_c(self) -> float:
+        """Hot spot above its 10 min baseline (K)."""
+        return float(self._thermal[_SPATIAL - 1]) - self._hot_spot.baseline
+
+    def row(self) -> NDArray[np.float64]:
+        """Return the model's columns (27,) of the newest state; NaN where unknown, never 0."""
+        row = np.full(len(COLUMNS), np.nan)
+        row[:_SPATIAL] = self._thermal
+        if not math.isnan(self._thermal[_SPATIAL - 1]):
+            row[INDEX["tproxy_delta"]] = self.hot_spot_rise_c
+            row[INDEX["tproxy_vel"]] = self._hot_spot.slope_per_s
+        self._gas_columns(row)
+        if not math.isnan(self.co2_ppm):
+            row[INDEX["co2_excess_ppm"]] = self._co2_excess()
+            row[INDEX["co2_rate_ppm_per_min"]] = self._co2.slope_per_s * _PER_MINUTE
+        row[INDEX["air_delta_c"]] = self.air_rise_c
+        row[INDEX["air_rate_c_per_min"]] = self.air_rate_c_per_min
+        row[INDEX["rh_delta_pct"]] = self._rh_pct - self._humidity.baseline
+        return row
+
+    def _gas_columns(self, row: NDArray[np.float64]) -> None:
+        first = INDEX["g_no2_lr"]
+        row[first : first + len(self.films.ratios)] = self.films.ratios
+        if not math.isnan(self.co2_ppm):
+            value, delta = self.co2_ppm, self._co2_excess()
+        else:
+            value, delta = self.films.index, self.films.index - CLEAN_AIR_INDEX
+        if not math.isnan(value):
+            row[INDEX["gas_val"]] = value
+            row[INDEX["gas_delta"]] = delta
+            row[INDEX["gas_vel"]] = self._gas.slope_per_s
+
+    def _co2_excess(self) -> float:
+        tracked = self.co2_baseline.tracked
+        return math.nan if tracked is None else self.co2_ppm - math.exp(tracked[0])
+
+    def _fold_gas(self, t_ns: int, value: float, source: str) -> None:
+        # CO2 and index have other units: a slope over the change would mean nothing.
+        if source != self._gas_source:
+            self._gas.clear()
+            self._gas_source = source
+        self._gas.add(t_ns, value)
+
+    def _fold_air(self, t_ns: int, value: float, source: Sensor) -> None:
+        if source is not self._air_source:
+            self._air.clear()
+            self._air_source = source
+        self.air_c = value
+        self._air.add(t_ns, value)

@@ -1,0 +1,1 @@
+"""The model bundle and its score: reading, checking and evaluating boosted trees."""

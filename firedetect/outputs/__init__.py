@@ -1,0 +1,1 @@
+"""What people near the detector hear and see."""

@@ -1,0 +1,127 @@
+"""Events as JSON objects and back, exactly: numbers keep every bit, arrays travel as base64."""
+
+import base64
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from firedetect.config import DecisionSettings, GasBaseline
+from firedetect.contract.level import Level
+from firedetect.readings import (
+    CommandAction,
+    CommandSource,
+    Event,
+    FaultKind,
+    Sensor,
+    Stream,
+)
+
+EVENT_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+"""Every type of event by the name that recordings use."""
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """Return the event's fields as JSON values; NaN becomes null."""
+    return {field.name: _to_json(getattr(event, field.name)) for field in dataclasses.fields(event)}
+
+
+def decode(name: str, values: dict[str, Any]) -> Event:
+    """Return the event of type `name`; raises KeyError, TypeError or ValueError for others."""
+    kind = EVENT_TYPES[name]
+    converters = _converters(kind)
+    unknown = values.keys() - converters.keys()
+    if unknown:
+        msg = f"{name} has no {min(unknown)}"
+        raise ValueError(msg)
+    event: Event = kind(**{key: converters[key](value) for key, value in values.items()})
+    return event
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """Return a JSON schema of the event for viewers."""
+    properties = {
+        key: {"type": _JSON_TYPES.get(hint, ["object", "array", "string", "null"])}
+        for key, hint in get_type_hints(EVENT_TYPES[name]).items()
+    }
+    return {"title": f"firedetect.{name}", "type": "object", "properties": properties}
+
+
+_JSON_TYPES: dict[Any, Any] = {
+    int: "integer",
+    float: ["number", "null"],
+    str: "string",
+    bool: "boolean",
+}
+
+
+def _to_json(value: Any) -> Any:  # noqa: ANN401, PLR0911 - one place for every kind of field
+    if value is None or isinstance(value, bool | str):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, Level):
+        return value.label
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, np.ndarray):
+        little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+        return {
+            "dtype": value.dtype.name,
+            "shape": list(value.shape),
+            "data": base64.b64encode(np.ascontiguousarray(little).tobytes()).decode(),
+        }
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, DecisionSettings | GasBaseline):
+        return value.model_dump(mode="json")
+    return {field.name: _to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def _array(value: dict[str, Any]) -> np.ndarray:
+    if value["dtype"] not in {"uint16", "float32"}:
+        msg = f"array of {value['dtype']}"
+        raise ValueError(msg)
+    dtype = np.dtype(value["dtype"])
+    data = np.frombuffer(base64.b64decode(value["data"]), dtype=dtype.newbyteorder("<"))
+    return data.astype(dtype).reshape(value["shape"])
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+_BY_FIELD: dict[str, Callable[[Any], Any]] = {
+    "sensor": Sensor,
+    "kind": FaultKind,
+    "action": CommandAction,
+    "source": CommandSource,
+    "level": Level.from_label,
+    "decision": DecisionSettings.model_validate,
+    "gas_baseline": _optional(GasBaseline.model_validate),
+    "gas_tracked": _optional(GasBaseline.model_validate),
+    "streams": lambda items: tuple(
+        Stream(Sensor(item["sensor"]), float(item["stale_s"])) for item in items
+    ),
+    "reasons": tuple,
+    "words": _array,
+    "temp_c": lambda value: _array(value) if isinstance(value, dict) else _number(value),
+    "eeprom": _optional(_array),
+    "incident_id": _optional(str),
+    "event_id": _optional(str),
+    "duration_s": _optional(float),
+}
+_BY_TYPE: dict[Any, Callable[[Any], Any]] = {int: int, float: _number, str: str, bool: bool}
+
+
+def _converters(kind: type) -> dict[str, Callable[[Any], Any]]:
+    return {
+        name: _BY_FIELD[name] if name in _BY_FIELD else _BY_TYPE[hint]
+        for name, hint in get_type_hints(kind).items()
+    }

@@ -1,0 +1,1 @@
+"""The MLX90640 thermal array: calibration, calculation, image assembly, sequence."""

@@ -1,0 +1,200 @@
+"""The sequence of an MLX90640: set it up, wait for data, read one whole sub-page."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedetect.clock import NS_PER_S, Clock, sleep_until
+from firedetect.config import ThermalSettings
+from firedetect.errors import (
+    BusError,
+    CalibrationError,
+    NoFrameError,
+    SensorError,
+    TornFrameError,
+)
+from firedetect.readings import SUBPAGE_WORDS, Sensor, SensorOpened, SubPage
+from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.bus import I2cBus
+
+EEPROM_READS = 3
+"""So many dumps are read at most to get two that are equal."""
+WAIT_FRACTION = 0.8
+"""The bus is left alone for this part of a period after data was ready."""
+POLL_FRACTION = 1 / 40
+POLL_MIN_S = 0.001
+READY_DEADLINE_S = 1.0
+READY_DEADLINE_PERIODS = 3.0
+"""No new sub-page within the larger of the two: the sensor has to be set up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A place in the sensor's memory: 16-bit address, length in words."""
+
+    address: int
+    words: int = 1
+
+    @property
+    def select(self) -> bytes:
+        """The bytes that address it."""
+        return self.address.to_bytes(2, "big")
+
+    def store(self, value: int) -> bytes:
+        """Return the bytes that write `value` into its first word."""
+        return self.select + value.to_bytes(2, "big")
+
+
+EEPROM = Register(0x2400, 832)
+RAM = Register(0x0400, 832)
+STATUS = Register(0x8000)
+CONTROL = Register(0x800D)
+
+STATUS_SUBPAGE = 0x0007
+STATUS_NEW_DATA = 0x0008
+STATUS_UNDRIVEN = 0xFFFF
+STATUS_CLEAR = 0x0030
+"""New data off; a new sub-page may overwrite the old one, and a measurement starts."""
+
+CONTROL_SUBPAGES = 0x0001
+CONTROL_CHESS = 0x1000
+CONTROL_RATE_SHIFT = 7
+CONTROL_SET = 0x138D
+"""The bits that the set-up decides: sub-pages on, data hold and repeat off, rate, pattern.
+
+The resolution stays what the maker calibrated with.
+"""
+
+
+class Mlx90640:
+    """Reads raw sub-pages; temperatures are made of them by `images`."""
+
+    sensor = Sensor.THERMAL
+
+    def __init__(
+        self,
+        bus: I2cBus,
+        settings: ThermalSettings,
+        clock: Clock,
+        powered_s: Callable[[], float] = since_boot_s,
+    ) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._powered_s = powered_s
+        self._period_s = 1.0 / settings.refresh_hz
+        self._control = 0
+        self._ready_ns: int | None = None
+
+    async def open(self) -> SensorOpened:
+        """Read the EEPROM until two dumps agree, then set rate and pattern and verify them."""
+        eeprom = await self._dump()
+        before = await self._read_word(CONTROL)
+        self._control = (before & ~CONTROL_SET) | wanted_control(self._settings)
+        await self._send(CONTROL.store(self._control))
+        after = await self._read_word(CONTROL)
+        if after != self._control:
+            raise SensorError(
+                f"thermal: control register reads 0x{after:04X} after 0x{self._control:04X} was "
+                "written: check wiring and supply"
+            )
+        await self._send(STATUS.store(STATUS_CLEAR))
+        self._ready_ns = None
+        settings = self._settings
+        return SensorOpened(
+            t_ns=self._clock.monotonic_ns(),
+            sensor=self.sensor,
+            powered_s=self._powered_s(),
+            eeprom=eeprom,
+            emissivity=settings.emissivity,
+            ta_shift_c=settings.ta_shift_c,
+        )
+
+    async def read(self) -> SubPage:
+        """Return the next sub-page.
+
+        Raises BusError when the bus fails, NoFrameError when none comes in time, TornFrameError
+        when a new one arrived during the transfer, SensorError when the sensor lost its set-up.
+        """
+        status = await self._wait_for_data()
+        await self._send(STATUS.store(STATUS_CLEAR))
+        ram = await self._read(RAM)
+        t_ns = self._clock.monotonic_ns()
+        after = await self._read_word(STATUS)
+        if after & STATUS_NEW_DATA or (after ^ status) & STATUS_SUBPAGE:
+            raise TornFrameError(
+                f"thermal: status 0x{status:04X} before the read, 0x{after:04X} after it"
+            )
+        control = await self._read_word(CONTROL)
+        if control != self._control:
+            raise SensorError(
+                f"thermal: control register is 0x{control:04X}, 0x{self._control:04X} was set: "
+                "the sensor has restarted"
+            )
+        words = np.empty(SUBPAGE_WORDS, dtype=np.uint16)
+        words[:832] = ram
+        words[832] = control
+        words[833] = status & 1
+        return SubPage(t_ns, words)
+
+    async def close(self) -> None:
+        """Leave the sensor measuring; it needs no farewell."""
+
+    async def _dump(self) -> NDArray[np.uint16]:
+        first = await self._read(EEPROM)
+        differing = 0
+        for _ in range(EEPROM_READS - 1):
+            second = await self._read(EEPROM)
+            if np.array_equal(first, second):
+                return second
+            differing = int(np.count_nonzero(first != second))
+            first = second
+        raise CalibrationError(
+            f"EEPROM: {EEPROM_READS} reads in a row differ, the last two in {differing} words: "
+            "check cable and supply"
+        )
+
+    async def _wait_for_data(self) -> int:
+        """Sleep most of a period, then ask until data is ready; return the status word."""
+        start_ns = self._clock.monotonic_ns()
+        limit_s = max(READY_DEADLINE_S, READY_DEADLINE_PERIODS * self._period_s)
+        if self._ready_ns is not None:
+            await sleep_until(
+                self._clock, self._ready_ns + round(WAIT_FRACTION * self._period_s * NS_PER_S)
+            )
+        while True:
+            status = await self._read_word(STATUS)
+            now_ns = self._clock.monotonic_ns()
+            if status == STATUS_UNDRIVEN:
+                raise BusError("thermal: status reads 0xFFFF: nothing drives the bus")
+            if status & STATUS_NEW_DATA:
+                self._ready_ns = now_ns
+                return status
+            if now_ns - start_ns > limit_s * NS_PER_S:
+                raise NoFrameError(
+                    f"thermal: no new sub-page within {limit_s:g} s, status 0x{status:04X}"
+                )
+            await asyncio.sleep(max(POLL_FRACTION * self._period_s, POLL_MIN_S))
+
+    async def _read(self, register: Register) -> NDArray[np.uint16]:
+        data = await self._bus.transfer_again(
+            self._settings.address, register.select, 2 * register.words
+        )
+        return np.frombuffer(data, dtype=">u2").astype(np.uint16)
+
+    async def _read_word(self, register: Register) -> int:
+        return int((await self._read(register))[0])
+
+    async def _send(self, data: bytes) -> None:
+        await self._bus.transfer_again(self._settings.address, data)
+
+
+def wanted_control(settings: ThermalSettings) -> int:
+    """Return the bits of the control register that the settings ask for."""
+    # Rates are 0.5 Hz times a power of two.
+    rate = settings.refresh_hz.bit_length()
+    chess = CONTROL_CHESS if settings.pattern == "chess" else 0
+    return CONTROL_SUBPAGES | chess | rate << CONTROL_RATE_SHIFT

@@ -1,0 +1,286 @@
+"""Sub-pages of the MLX90640 folded into complete images, with everything untrustworthy refused."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedetect.errors import CalibrationError
+from firedetect.readings import (
+    SUBPAGE_WORDS,
+    FaultKind,
+    FrameRejected,
+    Sensor,
+    SensorFault,
+    SensorOpened,
+    SubPage,
+    ThermalImage,
+)
+from firedetect.sensors.mlx90640 import compute, plausible
+from firedetect.sensors.mlx90640.calibration import COLUMNS, ROWS, Calibration, extract
+
+PAIR_MAX_S = 0.5
+PAIR_MAX_PERIODS = 1.5
+"""Two sub-pages make an image when they are at most so far apart (the larger of the two)."""
+STUCK_S = 1.0
+STUCK_COUNT = 3
+"""So long and so often one sub-page number alone: the other half does not come any more."""
+FROZEN_COUNT = 5
+FROZEN_S = 3.0
+"""Bit-identical words so often, or so long: a real converter is never that quiet."""
+FAULT_EVERY_NS = 1_000_000_000
+"""A fault that lasts is told again this often."""
+
+SPIKE_K = 40.0
+"""A pixel this far beyond all its neighbours, new in this image, is taken for a flipped bit.
+
+It keeps what passes in a normal room below the lowest pixel limit that can be set (80 °C).
+"""
+SPIKE_WARM_K = 15.0
+"""A flame that grows shows this much in the image before; noise never does."""
+SPIKE_MEMORY_NS = 2_000_000_000
+"""After one such pixel the next ones within this time are believed: flipped bits are rare."""
+
+AUXILIARY_MEMORY_NS = 3_000_000_000
+TA_STEP_C = 3.0
+VDD_STEP_V = 0.15
+GAIN_STEP = 0.02
+CP_STEP_COUNTS = 100.0
+"""A flipped bit in an auxiliary word would move the whole image: between two sub-pages the sensor's
+own temperature, supply, gain and compensation change by less than these."""
+
+_S = 1e-9
+_FIRST_RATE_HZ = 0.5
+
+
+class ImageAssembler:
+    """Folds the events of one thermal array; see `feed`."""
+
+    def __init__(self) -> None:
+        self._setup: _Setup | None = None
+        self._known: tuple[NDArray[np.uint16], Calibration] | None = None
+        self._broken = "no calibration was read"
+        self._stillness = _Stillness()
+        self._run = _Run()
+        self._pending: SubPage | None = None
+        self._auxiliary: dict[int, tuple[int, plausible.Auxiliary]] = {}
+        self._half = _no_image()
+        self._before = _no_image()
+        self._spike_t_ns: int | None = None
+        self._told: dict[FaultKind, int] = {}
+
+    def feed(
+        self, event: SensorOpened | SubPage
+    ) -> ThermalImage | FrameRejected | SensorFault | None:
+        """Take one event; return the image it completes, or what is wrong with it.
+
+        Each sub-page is used once; an image carries the time of its second one.
+        """
+        if isinstance(event, SensorOpened):
+            return self._open(event)
+        if self._setup is None:
+            return self._fault(event.t_ns, FaultKind.CALIBRATION, self._broken)
+        if event.words.shape != (SUBPAGE_WORDS,):
+            return self._reject(event, f"{event.words.size} words, expected {SUBPAGE_WORDS}")
+        page = int(event.words[compute.SUBPAGE_WORD]) & 1
+        period_s = _period_s(event.words)
+        lasting = self._lasting(event, page, period_s)
+        if lasting is not None:
+            self._pending = None
+            return self._fault(event.t_ns, *lasting)
+        reason = plausible.problem(event.words, self._setup.terms)
+        reason = reason or self._step(event, self._setup.terms, page)
+        if reason is not None:
+            return self._reject(event, reason)
+        return self._fold(event, self._setup, page, period_s)
+
+    def _open(self, event: SensorOpened) -> SensorFault | None:
+        # What is known about stillness stays: opening a frozen sensor again does not thaw it.
+        self._pending = None
+        self._auxiliary.clear()
+        self._run = _Run()
+        try:
+            calibration = self._calibration(event.eeprom)
+        except CalibrationError as error:
+            self._setup = None
+            self._broken = str(error)
+            self._told.pop(FaultKind.CALIBRATION, None)
+            return self._fault(event.t_ns, FaultKind.CALIBRATION, self._broken)
+        self._setup = _Setup.of(calibration, event.emissivity, event.ta_shift_c)
+        return None
+
+    def _calibration(self, eeprom: NDArray[np.uint16] | None) -> Calibration:
+        """Extract the terms, or take those of the same EEPROM again."""
+        if eeprom is None:
+            raise CalibrationError("the sensor was opened without its EEPROM")
+        if self._known is None or not np.array_equal(self._known[0], eeprom):
+            self._known = (eeprom, extract(eeprom))
+        return self._known[1]
+
+    def _lasting(self, event: SubPage, page: int, period_s: float) -> tuple[FaultKind, str] | None:
+        """Return the fault that the last sub-pages show together."""
+        still = self._stillness.seen(event.t_ns, page, event.words[: compute.CONTROL_WORD])
+        stuck = self._run.stuck(event.t_ns, page, period_s)
+        if still:
+            return FaultKind.FROZEN, "the raw words do not change any more"
+        if stuck:
+            return FaultKind.STUCK_SUBPAGE, f"only sub-page {page} is measured"
+        return None
+
+    def _fold(
+        self, event: SubPage, setup: "_Setup", page: int, period_s: float
+    ) -> ThermalImage | None:
+        first = self._pending
+        if first is None or not _is_pair(first, event, page, period_s):
+            first = None
+            self._half = _no_image()
+        # The ambient temperature of this very sub-page belongs to its pixels.
+        ta_c = self._auxiliary[page][1].ta_c
+        air_c = ta_c - setup.ta_shift_c
+        compute.celsius(event.words, setup.terms, setup.emissivity, air_c, self._half)
+        if first is None:
+            self._pending = event
+            return None
+        self._pending = None
+        measured, self._half = self._half, _no_image()
+        _repair(measured, setup.repairs)
+        shown = self._without_spike(event.t_ns, measured)
+        self._before = measured
+        return ThermalImage(event.t_ns, shown, air_c)
+
+    def _without_spike(self, t_ns: int, measured: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the image with a lone new pixel as NaN; `measured` itself is left as it is."""
+        place = compute.isolated_change(measured, self._before, SPIKE_K, SPIKE_WARM_K)
+        if place < 0:
+            return measured
+        recent = self._spike_t_ns is not None and t_ns - self._spike_t_ns <= SPIKE_MEMORY_NS
+        self._spike_t_ns = t_ns
+        if recent:
+            return measured
+        shown = measured.copy()
+        shown[divmod(place, shown.shape[1])] = np.nan
+        return shown
+
+    def _step(self, event: SubPage, terms: compute.Terms, page: int) -> str | None:
+        """Say which auxiliary value jumped; one that stays at its new place is believed then."""
+        new = plausible.auxiliary(event.words, terms)
+        held = self._auxiliary.get(page)
+        self._auxiliary[page] = (event.t_ns, new)
+        if held is None or event.t_ns - held[0] > AUXILIARY_MEMORY_NS:
+            return None
+        old = held[1]
+        for name, now, then, limit in (
+            ("Ta", new.ta_c, old.ta_c, TA_STEP_C),
+            ("Vdd", new.vdd_v, old.vdd_v, VDD_STEP_V),
+            ("gain", new.gain_ratio, old.gain_ratio, GAIN_STEP),
+            ("compensation", new.cp_counts, old.cp_counts, CP_STEP_COUNTS),
+        ):
+            if abs(now - then) > limit:
+                return f"{name} jumped from {then:.2f} to {now:.2f}"
+        return None
+
+    def _reject(self, event: SubPage, reason: str) -> FrameRejected:
+        self._pending = None
+        return FrameRejected(event.t_ns, Sensor.THERMAL, FaultKind.IMPLAUSIBLE, reason)
+
+    def _fault(self, t_ns: int, kind: FaultKind, detail: str) -> SensorFault | None:
+        told = self._told.get(kind)
+        if told is not None and t_ns - told < FAULT_EVERY_NS:
+            return None
+        self._told[kind] = t_ns
+        return SensorFault(t_ns, Sensor.THERMAL, kind, detail)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setup:
+    """An opened sensor: prepared terms, settings, and for each bad pixel its good neighbours."""
+
+    terms: compute.Terms
+    emissivity: float
+    ta_shift_c: float
+    repairs: tuple[tuple[int, NDArray[np.int64]], ...]
+
+    @classmethod
+    def of(cls, calibration: Calibration, emissivity: float, ta_shift_c: float) -> "_Setup":
+        bad = {int(pixel) for pixel in calibration.bad_pixels}
+        repairs = tuple((pixel, _neighbours(pixel, bad)) for pixel in sorted(bad))
+        return cls(compute.prepare(calibration), emissivity, ta_shift_c, repairs)
+
+
+class _Stillness:
+    """Counts sub-pages that equal the one before of the same number, bit for bit."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, NDArray[np.uint16]]] = {}
+        self._count = 0
+        self._since_ns = 0
+
+    def seen(self, t_ns: int, page: int, words: NDArray[np.uint16]) -> bool:
+        """Return whether the sensor is frozen, this sub-page included."""
+        last = self._last.get(page)
+        self._last[page] = (t_ns, words)
+        if last is None:
+            return self._count >= FROZEN_COUNT
+        if not np.array_equal(last[1], words):
+            self._count = 0
+            return False
+        if self._count == 0:
+            self._since_ns = last[0]
+        self._count += 1
+        lasting = self._count > 1 and (t_ns - self._since_ns) * _S >= FROZEN_S
+        return lasting or self._count >= FROZEN_COUNT
+
+
+class _Run:
+    """Notices that one sub-page number comes alone."""
+
+    def __init__(self) -> None:
+        self._page = -1
+        self._count = 0
+        self._since_ns = 0
+        self._last_ns = 0
+
+    def stuck(self, t_ns: int, page: int, period_s: float) -> bool:
+        """Return whether the other number has been missing for too long."""
+        gap_s = (t_ns - self._last_ns) * _S
+        self._last_ns = t_ns
+        if page != self._page or gap_s > max(STUCK_S, STUCK_COUNT * period_s):
+            self._page, self._count, self._since_ns = page, 0, t_ns
+        self._count += 1
+        lasting_s = (t_ns - self._since_ns) * _S
+        return self._count >= STUCK_COUNT and lasting_s >= STUCK_S
+
+
+def _is_pair(first: SubPage, second: SubPage, page: int, period_s: float) -> bool:
+    other = int(first.words[compute.SUBPAGE_WORD]) & 1
+    apart_s = (second.t_ns - first.t_ns) * _S
+    return other != page and apart_s <= max(PAIR_MAX_S, PAIR_MAX_PERIODS * period_s)
+
+
+def _period_s(words: NDArray[np.uint16]) -> float:
+    """Return the time between two sub-pages that the control register asks for."""
+    rate = (int(words[compute.CONTROL_WORD]) >> 7) & 7
+    return float(1 / (_FIRST_RATE_HZ * 2**rate))
+
+
+def _no_image() -> NDArray[np.float32]:
+    return np.full((ROWS, COLUMNS), np.nan, dtype=np.float32)
+
+
+def _neighbours(pixel: int, bad: set[int]) -> NDArray[np.int64]:
+    row, column = divmod(pixel, COLUMNS)
+    around = [
+        r * COLUMNS + c
+        for r in range(max(row - 1, 0), min(row + 2, ROWS))
+        for c in range(max(column - 1, 0), min(column + 2, COLUMNS))
+    ]
+    return np.array([p for p in around if p != pixel and p not in bad], dtype=np.int64)
+
+
+def _repair(image: NDArray[np.float32], repairs: tuple[tuple[int, NDArray[np.int64]], ...]) -> None:
+    """Give each bad pixel the median of its valid neighbours, NaN if it has none."""
+    flat = image.reshape(-1)
+    for pixel, neighbours in repairs:
+        values = flat[neighbours]
+        values = values[~np.isnan(values)]
+        flat[pixel] = np.median(values) if values.size else np.nan

@@ -1,0 +1,88 @@
+"""An emulated thermal array or gas board with its driver, on a clock moved by hand."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+
+from firedetect.clock import ManualClock, run_virtual
+from firedetect.config import GasSettings, ThermalSettings
+from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
+from firedetect.emulator.eeprom import encode_eeprom, typical_terms
+from firedetect.emulator.grove import GroveBoard
+from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource, Source
+from firedetect.errors import FrameRejectedError, SensorError
+from firedetect.readings import SensorOpened, ThermalImage
+from firedetect.sensors.bus import I2cBus
+from firedetect.sensors.grove_gas import GroveGas
+from firedetect.sensors.mlx90640.driver import Mlx90640
+from firedetect.sensors.mlx90640.images import ImageAssembler
+
+ROOM_C = 22.0
+EEPROM = encode_eeprom(typical_terms())
+
+
+def room(_t_s: float = 0.0) -> np.ndarray:
+    return np.full((24, 32), ROOM_C)
+
+
+class Thermal:
+    """Chip, bus, driver and assembler; `events` collects what the assembler says."""
+
+    def __init__(
+        self,
+        scene: Callable[[float], np.ndarray] = room,
+        *,
+        eeprom: np.ndarray = EEPROM,
+        source: Source | None = None,
+        settings: ThermalSettings | None = None,
+        device: Callable[[Mlx90640Chip], EmulatedDevice] = lambda chip: chip,
+        baud: int = 400_000,
+    ) -> None:
+        self.clock = ManualClock()
+        self.settings = settings or ThermalSettings()
+        self.chip = Mlx90640Chip(self.clock, eeprom, source or SceneSource(eeprom, scene))
+        self.wire = EmulatedBus(self.clock, {self.settings.address: device(self.chip)}, baud=baud)
+        self.faults = self.wire.faults(self.settings.address)
+        self.bus = I2cBus("i2c-1", lambda: self.wire)
+        self.driver = Mlx90640(self.bus, self.settings, self.clock, powered_s=lambda: 1000.0)
+        self.images = ImageAssembler()
+        self.events: list[object] = []
+        self.errors: list[SensorError] = []
+
+    def open(self) -> SensorOpened:
+        opened = run_virtual(self.driver.open(), self.clock)
+        self._keep(self.images.feed(opened))
+        return opened
+
+    def run(self, seconds: float) -> list[ThermalImage]:
+        """Read for `seconds`; return the images of this run."""
+        before = len(self.events)
+        run_virtual(self._read_for(seconds), self.clock)
+        return [e for e in self.events[before:] if isinstance(e, ThermalImage)]
+
+    async def _read_for(self, seconds: float) -> None:
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            try:
+                page = await self.driver.read()
+            except FrameRejectedError as error:
+                self.errors.append(error)
+            else:
+                self._keep(self.images.feed(page))
+
+    def _keep(self, event: object) -> None:
+        if event is not None:
+            self.events.append(event)
+
+
+class Gas:
+    """Board, bus and driver."""
+
+    def __init__(self, counts: tuple[float, float, float, float] = (41, 70, 95, 764)) -> None:
+        self.clock = ManualClock()
+        self.board = GroveBoard(self.clock, lambda _t_s: counts)
+        self.wire = EmulatedBus(self.clock, {0x08: self.board})
+        self.faults = self.wire.faults(0x08)
+        self.bus = I2cBus("i2c-1", lambda: self.wire)
+        self.driver = GroveGas(self.bus, GasSettings(), self.clock, powered_s=lambda: 1000.0)

@@ -1,0 +1,94 @@
+"""The gas board: bytes on the wire, golden decode, what is refused."""
+
+import errno
+
+import pytest
+from rig import Gas
+
+from firedetect.clock import run_virtual
+from firedetect.emulator.bus import Transfer
+from firedetect.emulator.grove import recorded_counts
+from firedetect.errors import BusError, FrameRejectedError
+from firedetect.readings import GasCounts, Sensor
+from firedetect.sensors.grove_gas import CO, NO2, decode_counts
+
+
+def test_transcript_of_one_reading():
+    rig = Gas((41, 70, 95, 764))
+    reading = run_virtual(rig.driver.read(), rig.clock)
+    assert isinstance(reading, GasCounts)
+    assert (reading.no2, reading.c2h5oh, reading.voc, reading.co) == (41, 70, 95, 764)
+    assert reading.t_ns == rig.clock.monotonic_ns()
+    expected = []
+    for command in (b"\x01", b"\x03", b"\x05", b"\x07"):
+        expected += [Transfer(8, command, 0), Transfer(8, b"", 4)]
+    assert list(rig.wire.log) == expected
+
+
+def test_command_and_reply_are_a_millisecond_apart():
+    rig = Gas()
+    run_virtual(rig.driver.read(), rig.clock)
+    wire_s = 4 * (20 + 47) / 400_000
+    assert rig.clock.monotonic_ns() / 1e9 == pytest.approx(0.004 + wire_s, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [(b"\xfc\x02\0\0", 764.0), (b"\0\0\0\0", 0.0), (b"\xff\x03\0\0", 1023.0)],
+)
+def test_golden_decode(reply, counts):
+    assert decode_counts(CO, reply) == counts
+
+
+@pytest.mark.parametrize("reply", [b"\xff\xff\xff\xff", b"\x00\x04\0\0", b"\0\0\0\x01"])
+def test_more_than_ten_bits_is_rejected(reply):
+    with pytest.raises(FrameRejectedError, match="expected at most 1023"):
+        decode_counts(NO2, reply)
+
+
+def test_undriven_bus_is_rejected_not_read_as_gas():
+    rig = Gas()
+    rig.faults.all_ones(times=1)
+    with pytest.raises(FrameRejectedError, match="0xffffffff"):
+        run_virtual(rig.driver.read(), rig.clock)
+    run_virtual(rig.driver.read(), rig.clock)
+
+
+def test_opening_heats_and_says_how_long_power_is_on():
+    rig = Gas()
+    rig.board.heating = False
+    opened = run_virtual(rig.driver.open(), rig.clock)
+    assert (opened.sensor, opened.powered_s) == (Sensor.GAS, 1000.0)
+    assert rig.board.heating
+
+
+def test_address_change_is_never_sent():
+    rig = Gas()
+    run_virtual(rig.driver.open(), rig.clock)
+    for _ in range(50):
+        run_virtual(rig.driver.read(), rig.clock)
+    run_virtual(rig.driver.close(), rig.clock)
+    assert not any(b"\x55" in t.written for t in rig.wire.log)
+    assert rig.board.refused == []
+
+
+def test_board_refuses_the_address_change():
+    rig = Gas()
+    with pytest.raises(BusError):
+        run_virtual(rig.bus.transfer(8, b"\x55"), rig.clock)
+    assert rig.board.refused == [0x55]
+
+
+def test_one_failure_is_retried_and_a_lasting_one_raised():
+    rig = Gas()
+    rig.faults.fail(errno.EIO, times=1)
+    run_virtual(rig.driver.read(), rig.clock)
+    assert rig.bus.retries == 1
+    rig.faults.fail()
+    with pytest.raises(BusError):
+        run_virtual(rig.driver.read(), rig.clock)
+
+
+def test_recorded_counts_repeat():
+    counts = recorded_counts([(1, 2, 3, 4), (5, 6, 7, 8)])
+    assert [counts(t)[0] for t in (0.0, 0.9, 1.0, 2.5)] == [1, 1, 5, 1]
