@@ -241,11 +241,11 @@ def simulate_play(
 @simulate_app.command("dataset")
 def simulate_dataset(
     out: Annotated[Path, typer.Option("-o", "--output", help="a new folder")],
-    episodes: Annotated[int, typer.Option(min=1)] = 390,
+    episodes: Annotated[int, typer.Option(min=1)] = 900,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     jobs: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
 ) -> None:
-    """Draw a training data set. Example: firedetect simulate dataset -o data --episodes 390."""
+    """Draw a training data set. Example: firedetect simulate dataset -o data --episodes 900."""
     from firedetect.lab.generate import generate
 
     with _progress("episodes") as advance:
@@ -327,7 +327,8 @@ def _progress(what: str) -> Any:  # noqa: ANN401 - a context manager around a ca
 
     @contextmanager
     def shown() -> Any:  # noqa: ANN401
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(what, total=1.0)
             yield lambda share: bar.update(task, completed=share)
 

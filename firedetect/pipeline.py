@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from firedetect.config import DecisionSettings
+from firedetect.contract.level import LATCHING_FROM
 from firedetect.decision.hard_rules import HardInputs
 from firedetect.decision.health import HealthMachine
 from firedetect.decision.judge import Judge
@@ -53,6 +54,7 @@ class Pipeline:
         self._health = HealthMachine()
         self._started = Started(0, "firedetect", 0, 0, ())
         self._sequence = 0
+        self._last_event_id: str | None = None
         self._system: dict[str, str] = {}
         self._pending_ns: int | None = None
         self._shown: tuple[object, ...] = ()
@@ -63,12 +65,15 @@ class Pipeline:
         What an image changes besides a rising alarm waits for its score.
         """
         answer = self._fold(event)
+        if isinstance(event, Started | SettingsChanged):
+            # Nothing is concluded before it is known what was remembered and what is read.
+            return None
         self._judge.alarm.advance(event.t_ns)
         raised = self._declare()
         if answer is None and raised is None:
             if self._pending_ns is not None or self._snapshot() == self._shown:
                 return None
-            if isinstance(event, Restored):
+            if isinstance(event, Restored) and event.level >= LATCHING_FROM:
                 raised = event.event_id
         return self._outcome(event.t_ns, raised, answer=answer)
 
@@ -99,7 +104,7 @@ class Pipeline:
             t_ns,
             level=self._judge.alarm.level,
             incident_id=self._judge.alarm.incident_id,
-            event_id=self._event_id(self._sequence) if self._sequence else None,
+            event_id=self._last_event_id,
             acknowledged=self._judge.alarm.state in ACKNOWLEDGED,
             reasons=self._judge.alarm.reasons,
             gas_baseline=stored[0] if stored else None,
@@ -173,11 +178,16 @@ class Pipeline:
 
     def _fold_gas(self, event: GasCounts) -> None:
         films = self._features.films
+        if any(math.isnan(count) for count in (event.no2, event.c2h5oh, event.voc, event.co)):
+            # As a rejected reading: if no good one follows, the board goes stale.
+            return
         self._features.gas(event, quiet=self._quiet())
         if films.warming_up(event.t_ns):
             self._health.fault(Sensor.GAS, FaultKind.WARM_UP)
         elif films.stuck_at_rail:
             self._health.fault(Sensor.GAS, FaultKind.AT_RAIL)
+        elif films.clean_air.tracked is None:
+            self._health.fault(Sensor.GAS, FaultKind.LEARNING)
         elif films.frozen:
             self._lose(Sensor.GAS, FaultKind.FROZEN)
         else:
@@ -276,6 +286,7 @@ class Pipeline:
             self._sequence += 1
             event_id = self._event_id(self._sequence)
         self._shown = snapshot
+        self._last_event_id = event_id or self._last_event_id
         since_ns = t_ns - self._started.t_ns
         judge = self._judge
         return Outcome(

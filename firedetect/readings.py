@@ -43,6 +43,7 @@ class FaultKind(StrEnum):
     AT_RAIL = "at-rail"
     FEW_PIXELS = "few-valid-pixels"
     WARM_UP = "warm-up"
+    LEARNING = "learning"
 
 
 class CommandAction(StrEnum):

@@ -118,7 +118,7 @@ async def _assemble(
     keeper = Keeper(store, queue, clock)
     scorer, refused = scorer_or_none(settings.model.bundle)
     recorder = stack.enter_context(RecordingWriter(around.record)) if around.record else None
-    view = LiveView()
+    view = LiveView(clock, settings.decision.thresholds)
     warm_kernels(scorer)
     siren = Siren(around.lines, queue, clock) if around.lines else None
     detector = Detector(

@@ -24,6 +24,8 @@ from firedetect.features.vector import (
     COLS,
     COLUMNS,
     INDEX,
+    INVALID_ABOVE_C,
+    INVALID_BELOW_C,
     MIN_VALID_SHARE,
     ROWS,
 )
@@ -59,11 +61,15 @@ class FeatureExtractor:
         self._images = ImageHistory()
         self._hot_spot = SecondMeans()
         self._co2 = SecondMeans(interpolate=True)
-        self._air = SecondMeans(interpolate=True)
+        # The two sources differ by an offset, so each has its own past.
+        self._air = {
+            Sensor.AIR: SecondMeans(interpolate=True),
+            Sensor.THERMAL: SecondMeans(interpolate=True),
+        }
+        self._air_source = Sensor.THERMAL
         self._humidity = SecondMeans(interpolate=True)
         self._gas = SecondMeans(interpolate=True)
         self._gas_source = ""
-        self._air_source: Sensor | None = None
         self._full = np.full((ROWS, COLS), np.nan)
         self._small = np.full((ROWS, COLS), np.nan)
         self._work = np.zeros((2, 5, ROWS, COLS))
@@ -77,9 +83,12 @@ class FeatureExtractor:
             self._images.clear()
         valid = clean_image(event.temp_c, self._full)
         self.valid_share = valid / event.temp_c.size
-        # The array's own temperature stands in for the air sensor until one has spoken.
-        if self._air_source is not Sensor.AIR and not math.isnan(event.air_c):
-            self._fold_air(event.t_ns, event.air_c, Sensor.THERMAL)
+        if _is_air(event.air_c):
+            self._air[Sensor.THERMAL].add(event.t_ns, event.air_c)
+            # The array's own temperature stands in while the air sensor is absent or lost.
+            if self._air_source is not Sensor.AIR or math.isnan(self.air_c):
+                self._air_source = Sensor.THERMAL
+                self.air_c = event.air_c
         if self.valid_share < MIN_VALID_SHARE:
             self._thermal[:] = np.nan
             self._hot_spot.advance(event.t_ns)
@@ -118,9 +127,11 @@ class FeatureExtractor:
 
     def air(self, event: AirReading) -> None:
         """Fold air temperature and humidity."""
-        self._fold_air(event.t_ns, event.temp_c, Sensor.AIR)
-        self._rh_pct = event.rh_pct
-        self._humidity.add(event.t_ns, event.rh_pct)
+        self._air_source = Sensor.AIR
+        self.air_c = event.temp_c if _is_air(event.temp_c) else math.nan
+        self._air[Sensor.AIR].add(event.t_ns, self.air_c)
+        self._rh_pct = event.rh_pct if 0.0 <= event.rh_pct <= 100.0 else math.nan
+        self._humidity.add(event.t_ns, self._rh_pct)
 
     def lose(self, sensor: Sensor) -> None:
         """Let the values of a lost sensor be unknown; what was learnt stays."""
@@ -134,7 +145,6 @@ class FeatureExtractor:
         elif sensor is Sensor.AIR:
             self._rh_pct = math.nan
         if self._air_source is sensor:
-            self._air_source = None
             self.air_c = math.nan
 
     def commission(self, baseline: GasBaseline, tracked: GasBaseline | None) -> None:
@@ -143,18 +153,20 @@ class FeatureExtractor:
 
     def advance(self, t_ns: int) -> None:
         """Let time pass without a reading."""
-        for means in (self._hot_spot, self._co2, self._air, self._humidity, self._gas):
-            means.advance(t_ns)
+        means = (self._hot_spot, self._co2, self._humidity, self._gas, *self._air.values())
+        for signal in means:
+            signal.advance(t_ns)
 
     @property
     def air_rise_c(self) -> float:
         """Air temperature above its 10 min baseline (K)."""
-        return self.air_c - self._air.baseline
+        return self.air_c - self._air[self._air_source].baseline
 
     @property
     def air_rate_c_per_min(self) -> float:
         """Slope of the air temperature over 30 s (K/min), NaN without an air temperature."""
-        return math.nan if math.isnan(self.air_c) else self._air.slope_per_s * _PER_MINUTE
+        slope_per_s = self._air[self._air_source].slope_per_s
+        return math.nan if math.isnan(self.air_c) else slope_per_s * _PER_MINUTE
 
     @property
     def hot_spot_rise_c(self) -> float:
@@ -200,9 +212,6 @@ class FeatureExtractor:
             self._gas_source = source
         self._gas.add(t_ns, value)
 
-    def _fold_air(self, t_ns: int, value: float, source: Sensor) -> None:
-        if source is not self._air_source:
-            self._air.clear()
-            self._air_source = source
-        self.air_c = value
-        self._air.add(t_ns, value)
+
+def _is_air(temp_c: float) -> bool:
+    return INVALID_BELOW_C <= temp_c <= INVALID_ABOVE_C

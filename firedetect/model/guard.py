@@ -47,9 +47,10 @@ class GuardedModel:
         self._punctual += 1
         try:
             score = self._scorer.score(row.astype(np.float32))
+            valid = 0.0 <= score <= 1.0
         except Exception as error:  # noqa: BLE001 - a broken model must not stop the hard rules
             return self._strike(f"model:failed {type(error).__name__}")
-        if not 0.0 <= score <= 1.0:
+        if not valid:
             return self._strike("model:no valid score")
         self._strikes = 0
         if self._punctual > PUNCTUAL_SCORES:
@@ -60,6 +61,8 @@ class GuardedModel:
 
     def late(self) -> None:
         """Note that the last score came too late; three in a row set the model aside."""
+        if self._scorer is None:
+            return
         self._late = self._late + 1 if self._punctual <= 1 else 1
         self._punctual = 0
         self.trouble = "model:slow"

@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -21,6 +21,7 @@ from firedetect.readings import (
 
 EVENT_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 """Every type of event by the name that recordings use."""
+IMAGE_SHAPES = ((24, 32), (120, 160))
 
 
 def encode(event: Event) -> dict[str, Any]:
@@ -36,7 +37,10 @@ def decode(name: str, values: dict[str, Any]) -> Event:
     if unknown:
         msg = f"{name} has no {min(unknown)}"
         raise ValueError(msg)
-    event: Event = kind(**{key: converters[key](value) for key, value in values.items()})
+    try:
+        event: Event = kind(**{key: converters[key](value) for key, value in values.items()})
+    except OverflowError as error:
+        raise ValueError(f"{name}: {error}") from error
     return event
 
 
@@ -80,17 +84,47 @@ def _to_json(value: Any) -> Any:  # noqa: ANN401, PLR0911 - one place for every 
     return {field.name: _to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
-def _array(value: dict[str, Any]) -> np.ndarray:
-    if value["dtype"] not in {"uint16", "float32"}:
-        msg = f"array of {value['dtype']}"
-        raise ValueError(msg)
-    dtype = np.dtype(value["dtype"])
+def _words(value: dict[str, Any]) -> np.ndarray:
+    return _array(value, np.dtype(np.uint16))
+
+
+def _image(value: dict[str, Any]) -> np.ndarray:
+    image = _array(value, np.dtype(np.float32))
+    if image.shape not in IMAGE_SHAPES:
+        raise ValueError(f"image of shape {image.shape}")
+    return image
+
+
+def _array(value: dict[str, Any], dtype: np.dtype[Any]) -> np.ndarray:
+    if value["dtype"] != dtype.name:
+        raise ValueError(f"array of {value['dtype']}, expected {dtype.name}")
     data = np.frombuffer(base64.b64decode(value["data"]), dtype=dtype.newbyteorder("<"))
     return data.astype(dtype).reshape(value["shape"])
 
 
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:  # noqa: ANN401 - whatever the JSON holds
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} is no {kind.__name__}")
+        return value
+
+    return convert
+
+
 def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    if value is None:
+        return math.nan
+    if isinstance(value, str | bool):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _items(value: Any) -> Iterable[Any]:  # noqa: ANN401 - whatever the JSON holds
+    return _exactly(list)(value)  # type: ignore[no-any-return]
+
+
+def _level(value: Any) -> Level:  # noqa: ANN401 - whatever the JSON holds
+    return Level.from_label(_exactly(str)(value))
 
 
 def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -102,26 +136,31 @@ _BY_FIELD: dict[str, Callable[[Any], Any]] = {
     "kind": FaultKind,
     "action": CommandAction,
     "source": CommandSource,
-    "level": Level.from_label,
+    "level": _level,
     "decision": DecisionSettings.model_validate,
     "gas_baseline": _optional(GasBaseline.model_validate),
     "gas_tracked": _optional(GasBaseline.model_validate),
     "streams": lambda items: tuple(
-        Stream(Sensor(item["sensor"]), float(item["stale_s"])) for item in items
+        Stream(Sensor(item["sensor"]), _number(item["stale_s"])) for item in _items(items)
     ),
-    "reasons": tuple,
-    "words": _array,
-    "temp_c": lambda value: _array(value) if isinstance(value, dict) else _number(value),
-    "eeprom": _optional(_array),
-    "incident_id": _optional(str),
-    "event_id": _optional(str),
-    "duration_s": _optional(float),
+    "reasons": lambda items: tuple(_exactly(str)(item) for item in _items(items)),
+    "words": _words,
+    "temp_c": _image,
+    "eeprom": _optional(_words),
+    "incident_id": _optional(_exactly(str)),
+    "event_id": _optional(_exactly(str)),
+    "duration_s": _optional(_number),
 }
-_BY_TYPE: dict[Any, Callable[[Any], Any]] = {int: int, float: _number, str: str, bool: bool}
+_BY_TYPE: dict[Any, Callable[[Any], Any]] = {
+    int: _exactly(int),
+    float: _number,
+    str: _exactly(str),
+    bool: _exactly(bool),
+}
 
 
 def _converters(kind: type) -> dict[str, Callable[[Any], Any]]:
     return {
-        name: _BY_FIELD[name] if name in _BY_FIELD else _BY_TYPE[hint]
+        name: _BY_TYPE[hint] if hint in _BY_TYPE else _BY_FIELD[name]
         for name, hint in get_type_hints(kind).items()
     }

@@ -32,10 +32,10 @@ from firedetect.readings import (
     ThermalImage,
     Tick,
 )
+from firedetect.sensors.codec import IMAGE_SHAPES
 from firedetect.sensors.recording import RecordingWriter
 
 NS_PER_S = 1_000_000_000
-IMAGE_SHAPES = ((24, 32), (120, 160))
 STALE_INTERVALS = 5.0
 """A stream is stale after five of its own median intervals."""
 _SINGLE_ROW_STALE_S = 10.0

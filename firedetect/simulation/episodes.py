@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from firedetect.features.gas import FILMS
 from firedetect.features.vector import COLS, ROWS
 from firedetect.simulation.fire import Fire, hazard
 from firedetect.simulation.gas import GasBoard, RoomAir
@@ -21,6 +22,10 @@ TA_SHIFT_C = 8.0
 _AIR_LAG_S = 45.0
 _ARRAY_LAG_S = 90.0
 PERSON_MAX_RISE_C = 11.0
+DRIFT_PER_H = (0.06, 0.25)
+"""Mean and deviation of the films' drift in ln(resistance) per hour: -1 to +2 counts a minute."""
+SWING_MAX_C = 0.8
+"""Heating and ventilation swing the room's air by up to so much within minutes."""
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class Episode:
     board: GasBoard
     room_c: float
     fire: Fire | None = None
+    swing_c: float = 0.0
+    swing_period_s: float = 600.0
     _hot_air_c: float = 0.0
     _array_c: float = 0.0
     _t_s: float = 0.0
@@ -45,7 +52,8 @@ class Episode:
         self._hot_air_c += (ceiling - self._hot_air_c) * (1.0 - math.exp(-step / _AIR_LAG_S))
         lag = 1.0 - math.exp(-step / _ARRAY_LAG_S)
         self._array_c += (self._hot_air_c - self._array_c) * lag
-        return self.room_c + self._array_c + TA_SHIFT_C
+        swing = self.swing_c * math.sin(2.0 * math.pi * t_s / self.swing_period_s)
+        return self.room_c + swing + self._array_c + TA_SHIFT_C
 
     def hazard(self, t_s: float) -> float:
         """Return the hazard (0 to 1) at `t_s`; legal heat and odours are none."""
@@ -107,11 +115,20 @@ class Draw:
             gain=float(rng.uniform(0.6, 1.4)),
             rise_s=float(rng.uniform(5.0, 30.0)),
             fall_s=float(rng.uniform(30.0, 180.0)),
-            drift_per_h=float(rng.normal(0.0, 0.05)),
+            drift_per_h={film: float(rng.normal(*DRIFT_PER_H)) for film in FILMS},
         )
         if humidity is not None:
             board.humidity = humidity
-        return Episode(family, duration_s, scene, board, self.room_c, fire)
+        return Episode(
+            family,
+            duration_s,
+            scene,
+            board,
+            self.room_c,
+            fire,
+            swing_c=float(rng.uniform(-SWING_MAX_C, SWING_MAX_C)),
+            swing_period_s=float(rng.uniform(300.0, 1200.0)),
+        )
 
     def heater(
         self, temp_c: Callable[[float], float], width_m: float, height_m: float, share: float = 0.95
@@ -368,7 +385,7 @@ def _draw_smoulder(draw: Draw) -> Fire:
     rng = draw.rng
     return Fire(
         ignition_s=_start_s(draw),
-        smoulder_g_per_s=float(np.exp(rng.uniform(math.log(0.03), math.log(0.4)))),
+        smoulder_g_per_s=float(np.exp(rng.uniform(math.log(0.05), math.log(0.5)))),
         smoulder_ramp_s=float(rng.uniform(20.0, 150.0)),
         smoulder_co_yield=float(rng.uniform(0.08, 0.25)),
         smoulder_voc_yield=float(np.exp(rng.uniform(math.log(0.001), math.log(0.1)))),
@@ -389,7 +406,7 @@ def smoulder(draw: Draw) -> Episode:
         sources=(*sources, *crowd),
         added=fire.gas_source(),
         fire=fire,
-        duration_s=300.0,
+        duration_s=420.0,
     )
 
 

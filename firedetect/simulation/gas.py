@@ -66,7 +66,7 @@ class GasBoard:
     gain: float = 1.0
     rise_s: float = 12.0
     fall_s: float = 60.0
-    drift_per_h: float = 0.0
+    drift_per_h: dict[str, float] = field(default_factory=dict)
     sensitivity: dict[str, tuple[float, float]] = field(default_factory=dict)
     _response: dict[str, float] = field(default_factory=lambda: dict.fromkeys(FILMS, 0.0))
     _t_s: float = 0.0
@@ -92,7 +92,7 @@ class GasBoard:
             per_co, per_voc = self.sensitivity[film]
             equivalent = per_co * co + per_voc * voc
             target = self.gain * _BETA[film] * math.log1p(equivalent / _FLOOR_PPM)
-            target += 0.006 * self.humidity(t_s) + self.drift_per_h * t_s / 3600.0
+            target += 0.006 * self.humidity(t_s) + self.drift_per_h.get(film, 0.0) * t_s / 3600.0
             held = self._response[film]
             lag = self.rise_s if target > held else self.fall_s
             held += (target - held) * (1.0 - math.exp(-step / lag))

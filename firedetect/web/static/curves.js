@@ -25,12 +25,12 @@ class Curve {
       if (value < low) low = value;
       if (value > high) high = value;
     }
-    if (low > high) return [0, this.minSpan];
+    if (low > high) return [0, this.minSpan, niceStep(this.minSpan)];
     const lack = Math.max(0, this.minSpan - (high - low)) / 2;
     low -= lack;
     high += lack;
     const step = niceStep(high - low);
-    return [Math.floor(low / step) * step, Math.ceil(high / step) * step];
+    return [Math.floor(low / step) * step, Math.ceil(high / step) * step, step];
   }
 
   draw(points, nowS, hoverS, thresholds) {
@@ -44,7 +44,7 @@ class Curve {
     ink.scale(ratio, ratio);
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const [low, high] = this.range(points);
+    const [low, high, step] = this.range(points);
     const right = width - PAD.right, bottom = height - PAD.bottom;
     const x = (t) => right - ((nowS - t) / SPAN_S) * (right - PAD.left);
     const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - PAD.top);
@@ -62,7 +62,6 @@ class Curve {
       ink.globalAlpha = 1;
       ticks.push(...edges);
     } else {
-      const step = niceStep(high - low);
       for (let v = low; v <= high + step / 1000; v += step) ticks.push(v);
     }
     ink.textAlign = "right";
@@ -73,10 +72,9 @@ class Curve {
       ink.fillText(`${+v.toFixed(2)}`, PAD.left - 6, y(v));
     }
     ink.textBaseline = "alphabetic";
-    for (const minutes of [10, 8, 6, 4, 2, 0]) {
-      const at = x(nowS - 60 * minutes);
-      ink.textAlign = minutes === 0 ? "right" : minutes === 10 ? "left" : "center";
-      ink.fillText(minutes === 0 ? "now" : minutes === 10 ? "10 min ago" : `${minutes}`, at, height - 5);
+    for (const [minutes, align] of [[10, "left"], [5, "center"], [0, "right"]]) {
+      ink.textAlign = align;
+      ink.fillText(minutes ? `${minutes} min ago` : "now", x(nowS - 60 * minutes), height - 5);
     }
     if (this.include !== undefined) this.reference(ink, y(this.include), right, colour("--muted"));
     this.line(ink, points, x, y, colour("--ink"));
@@ -131,7 +129,8 @@ class Curve {
     const text = (value) => (value === null ? "no value" : value.toFixed(this.digits));
     const newest = points[points.length - 1];
     if (hoverS === null) {
-      this.output.textContent = newest ? text(newest[this.key]) : "";
+      const now = newest && this.nowS - newest.t_s <= GAP_S ? newest[this.key] : null;
+      this.output.textContent = text(now);
       return;
     }
     const near = points.find((point) => Math.abs(point.t_s - hoverS) <= 1);
@@ -152,7 +151,7 @@ export class Curves {
     const make = (name, key, options) =>
       new Curve(find(`curve-${name}`), find(`curve-${name}-at`), key, options);
     this.curves = [
-      make("score", "score", { fixed: [0, 1], bands: true, digits: 2 }),
+      make("score", "score", { fixed: [0, 1, 0.2], bands: true, digits: 2 }),
       make("hot", "hot_c", { minSpan: 20 }),
       make("gas", "gas", { minSpan: 40, include: 400, digits: 0 }),
     ];

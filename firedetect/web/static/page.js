@@ -6,6 +6,7 @@ import { HEALTH_LINES, LEVELS, LEVEL_LINES, alarm, capital, celsius, reason, sec
 
 const LOST_S = 2.5; // the server speaks at least once a second
 const RETRY_S = 1;
+const ANSWER_S = 4;
 const IMAGE_STALE_S = 2;
 const OUTCOME_STALE_S = 5;
 const LAG_DRIFT = 0.001; // two clocks may part by this much a second
@@ -16,9 +17,10 @@ const picture = new Picture(find("thermal"), find("bar"), find("readout"));
 const curves = new Curves(find);
 
 let source = null;
+let lost = false;
+let fresh = true; // nothing has come over this connection yet
 let openedS = 0;
-let brokenS = null;
-let fresh = true;
+let retryS = 0;
 let heard = null; // the newest message and when it came
 let leastLagS = Infinity;
 let lagS = 0;
@@ -27,14 +29,15 @@ let spoken = "";
 
 function connect() {
   source?.close();
-  openedS = nowS();
-  brokenS = null;
   fresh = true;
+  openedS = nowS();
+  retryS = openedS + ANSWER_S;
   source = new EventSource("/api/stream");
   source.onmessage = (event) => take(JSON.parse(event.data));
   source.onerror = () => {
     source.close();
-    brokenS = nowS();
+    lost = true;
+    retryS = nowS() + RETRY_S;
     show();
   };
 }
@@ -46,7 +49,7 @@ function take(message) {
   leastLagS = fresh ? apartS : Math.min(apartS, leastLagS + LAG_DRIFT * (atS - heard.atS));
   lagS = apartS - leastLagS;
   if (fresh) curves.clear();
-  fresh = false;
+  fresh = lost = false;
   heard = { message, atS };
   curves.add(message.history);
   if (message.image) picture.show(message.image);
@@ -57,31 +60,29 @@ function age(value) {
   return value === null ? null : value + lagS + nowS() - heard.atS;
 }
 
-function isLost() {
-  const silentS = nowS() - Math.max(heard?.atS ?? 0, fresh ? openedS : 0);
-  return brokenS !== null || silentS > LOST_S || (fresh && heard !== null);
-}
-
 function check() {
-  if (brokenS !== null ? nowS() - brokenS > RETRY_S : isLost() && nowS() - openedS > LOST_S) connect();
+  if (nowS() - (heard?.atS ?? openedS) > LOST_S) lost = true;
+  if (lost && nowS() >= retryS) connect();
   show();
 }
 
 function show() {
-  const lost = isLost();
   const message = heard?.message;
   const record = message?.record ?? null;
   const outcomeAge = message ? age(message.outcome_age_s) : null;
   const silent = lost || record === null || outcomeAge >= OUTCOME_STALE_S;
-  const shown = whatToShow(record, lost, silent);
+  const shown = whatToShow(record, silent);
   document.body.dataset.shown = shown;
   document.body.classList.toggle("lost", lost);
-  showLink(record, lost, outcomeAge);
-  showLevel(shown, record, lost, silent, outcomeAge);
+  for (const level of ["alert", "emergency"]) {
+    document.body.classList.toggle(`was-${level}`, silent && record !== null && record.level === level);
+  }
+  showLink(record, outcomeAge);
+  showLevel(shown, record, silent, outcomeAge);
   showScore(record, message?.thresholds, silent);
-  showHealth(record, silent, lost);
+  showHealth(record, silent);
   showMeasured(record, silent);
-  showImageAge(message ? age(message.image_age_s) : null, lost);
+  showImageAge(message ? age(message.image_age_s) : null);
   find("drill").hidden = silent || !record.drill;
   if (record && nowS() - drawnS > 0.9 && !lost) {
     drawnS = nowS();
@@ -89,7 +90,7 @@ function show() {
   }
 }
 
-function whatToShow(record, lost, silent) {
+function whatToShow(record, silent) {
   if (lost) return "lost";
   if (silent) return "none";
   // What cannot see does not say that all is well.
@@ -101,19 +102,20 @@ function clockTime(record) {
   return new Date(record.ts).toLocaleTimeString();
 }
 
-function showLink(record, lost, outcomeAge) {
+function showLink(record, outcomeAge) {
   let text = "live";
-  if (lost) text = heard === null && brokenS === null && nowS() - openedS < LOST_S ? "connecting" : "no connection";
+  if (lost) text = "no connection";
+  else if (heard === null) text = "connecting";
   else if (record === null) text = "waiting for the detector";
   else if (outcomeAge >= OUTCOME_STALE_S) text = `no judgement for ${seconds(outcomeAge)}`;
   else text = `live, ${clockTime(record)}`;
   find("link-text").textContent = text;
 }
 
-function showLevel(shown, record, lost, silent, outcomeAge) {
+function showLevel(shown, record, silent, outcomeAge) {
   const icon = LEVELS.includes(shown) || shown === "blind" ? shown : "none";
   set("level-icon", "href", `#icon-${icon}`);
-  const { word, line } = headline(shown, record, lost, outcomeAge);
+  const { word, line } = headline(shown, record, outcomeAge);
   put("level-word", word);
   put("level-line", line);
   const facts = !silent && (record.reasons.length > 0 || record.latched);
@@ -130,16 +132,17 @@ function showLevel(shown, record, lost, silent, outcomeAge) {
     [shown, facts && record.current, facts && record.alarm].join());
 }
 
-function headline(shown, record, lost, outcomeAge) {
+function headline(shown, record, outcomeAge) {
   const known = record ? ` Last known level: ${record.level}, ${clockTime(record)}.` : "";
-  if (lost && heard === null && brokenS === null) return { word: "No data", line: "Connecting to the detector." };
-  if (lost) return { word: "No connection to the detector", line: `What is shown below is old. Trying again.${known}` };
+  if (lost) return { word: "No connection to the detector", line: `Everything below is old. Trying again.${known}` };
+  if (heard === null) return { word: "No data", line: "Connecting to the detector." };
   if (record === null) return { word: "No data", line: "The detector has not judged anything yet." };
   if (shown === "none") return { word: "No data", line: `The detector has not judged for ${seconds(outcomeAge)}.${known}` };
   if (shown === "blind") return { word: "Blind", line: HEALTH_LINES.blind };
   const parts = [LEVEL_LINES[shown]];
   if (record.latched && record.current !== record.level) parts[0] = `Latched until somebody resets it; right now: ${record.current}.`;
   if (record.health === "blind") parts.push("The detector is blind now.");
+  if (record.health === "degraded") parts.push(HEALTH_LINES.degraded);
   return { word: capital(shown), line: parts.join(" ") };
 }
 
@@ -177,7 +180,7 @@ function buildGauge(gauge, thresholds) {
   gauge.replaceChildren(...parts, Object.assign(document.createElement("span"), { className: "needle" }));
 }
 
-function showHealth(record, silent, lost) {
+function showHealth(record, silent) {
   const health = silent ? "none" : record.health;
   set("health", "data-health", health);
   put("health", silent ? "unknown" : health);
@@ -214,7 +217,7 @@ function showMeasured(record, silent) {
   }));
 }
 
-function showImageAge(imageAge, lost) {
+function showImageAge(imageAge) {
   const none = imageAge === null;
   const stale = !none && (lost || imageAge > IMAGE_STALE_S);
   set("frame", "data-state", none ? "none" : stale ? "stale" : "live");

@@ -205,12 +205,18 @@ export class Picture {
     ink.fillStyle = getComputedStyle(bar).color;
     ink.font = "12px system-ui, sans-serif";
     const span = to - from;
-    const step = [5, 10, 20, 25, 50, 100].find((s) => span / s <= Math.max(3, width / 75)) ?? 100;
-    for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
+    const step = [5, 10, 20, 25, 50, 100].find((s) => span / s <= Math.max(2, width / 75)) ?? 100;
+    const label = (t, text, align) => {
       const x = ((t - from) / span) * width;
       ink.fillRect(Math.min(Math.max(x - 0.5, 0), width - 1), 12, 1, 4);
-      ink.textAlign = x < 20 ? "left" : x > width - 20 ? "right" : "center";
-      ink.fillText(t === from || x < 20 ? `${t} °C` : `${t}`, x, 29);
+      ink.textAlign = align;
+      ink.fillText(text, x, 29);
+    };
+    label(from, `${from} °C`, "left");
+    label(to, `${to} °C`, "right");
+    const room = (60 / width) * span;
+    for (let t = Math.ceil(from / step) * step; t < to - room; t += step) {
+      if (t > from + room) label(t, `${t}`, "center");
     }
   }
 

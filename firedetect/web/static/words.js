@@ -11,7 +11,7 @@ export const LEVEL_LINES = {
 };
 
 const REASONS = {
-  score: "fire score is high",
+  score: "fire score is raised",
   H1: "air is as hot as in a fire",
   H2: "air heats up very fast",
   H3: "hot area grows",
@@ -22,7 +22,7 @@ const REASONS = {
 
 const ALARMS = {
   clear: "none",
-  sounding: "sounding, nobody has acknowledged it",
+  sounding: "sounding, not acknowledged",
   acknowledged: "acknowledged, still sounding",
   silenced: "silenced for now, not acknowledged",
   "acknowledged-silenced": "acknowledged and silenced",

@@ -1,0 +1,47 @@
+"""The scenarios through emulated chips, drivers and pipeline: what they must reach, or not."""
+
+import pytest
+
+from firedetect.config import Settings
+from firedetect.contract.level import Level
+from firedetect.daemon.commands import play
+from firedetect.errors import ConfigError
+from firedetect.simulation.scenarios import SCENARIOS
+
+HIGHEST = {
+    "quiet-room": (Level.NORMAL, Level.NORMAL),
+    "people": (Level.NORMAL, Level.NORMAL),
+    "kettle": (Level.NORMAL, Level.INFORMATIONAL),
+    "candle": (Level.NORMAL, Level.INFORMATIONAL),
+    "waste-bin": (Level.EMERGENCY, Level.EMERGENCY),
+    "smoulder": (Level.ALERT, Level.EMERGENCY),
+}
+
+
+def test_every_scenario_has_its_expectation():
+    assert set(HIGHEST) == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_a_scenario_reaches_its_level_and_no_higher_one(name):
+    heard = []
+    summary = play(Settings(), name, duration_s=None, record=None, hear=heard.append)
+    low, high = HIGHEST[name]
+    assert low <= Level.from_label(summary["max_level"]) <= high
+    assert len(heard) > 3 * SCENARIOS[name].duration_s
+    assert {outcome.health.value for outcome in heard[60:]} == {"ok"}
+
+
+def test_the_waste_bin_goes_through_every_level_in_order():
+    summary = play(
+        Settings(), "waste-bin", duration_s=None, record=None, hear=lambda _outcome: None
+    )
+    first = [summary["first"][level.label] for level in Level if level is not Level.NORMAL]
+    assert first == sorted(first)
+    assert first[0] > 15.0
+    assert summary["declarations"] == dict.fromkeys(summary["first"], 1)
+
+
+def test_an_unknown_scenario_is_one_clear_error():
+    with pytest.raises(ConfigError, match="quiet-room"):
+        play(Settings(), "volcano", duration_s=None, record=None, hear=lambda _outcome: None)

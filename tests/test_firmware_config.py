@@ -1,0 +1,60 @@
+"""The shipped configuration shows every setting; the unit is one that systemd understands."""
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from firedetect.config import Settings, load_settings
+
+FOLDER = Path(__file__).parent.parent / "firmware_config"
+SHIPPED = FOLDER / "firedetect.toml"
+
+
+def shown(model, values, path=""):
+    """Yield every setting that the file does not show with its default."""
+    for name, field in model.model_fields.items():
+        key = f"{path}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from shown(field.annotation, values.get(name, {}), f"{key}.")
+        elif name not in values and f"# {name} = " not in SHIPPED.read_text():
+            yield key
+        elif name in values and str(values[name]) != str(getattr(model(), name)):
+            yield f"{key} = {values[name]}"
+
+
+def test_the_shipped_configuration_shows_every_setting_with_its_default():
+    values = tomllib.loads(SHIPPED.read_text())
+    assert list(shown(Settings, values)) == ["decision.confirm_emergency.k = 4",
+                                             "decision.confirm_emergency.n = 6"]  # fmt: skip
+    assert load_settings(SHIPPED) == Settings()
+
+
+def unit(tmp_path):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = (FOLDER / "firedetect.service").read_text()
+    # The program is not installed where the unit expects it.
+    path = tmp_path / "firedetect.service"
+    path.write_text(text.replace("/opt/firedetect/.venv/bin/firedetect", "/bin/true"))
+    return path
+
+
+def test_systemd_understands_every_line_of_the_unit(tmp_path):
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(unit(tmp_path))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # Unknown keys are warnings with exit code 0.
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_is_hardened(tmp_path):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit(tmp_path))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-400:]
