@@ -14,7 +14,7 @@ def clean(image):
             value = float(image[r, c])
             if math.isnan(value) or value < -100.0 or value > 1000.0:
                 continue
-            out[r, c] = 300.0 if value > 300.0 else value
+            out[r, c] = min(value, 300.0)
     return out
 
 

@@ -63,7 +63,7 @@ def test_make_run_goes_from_normal_to_emergency_and_leaves_nothing_behind(tmp_pa
 
 
 @pytest.mark.slow
-def test_make_test_runs_the_tests(tmp_path):
+def test_make_test_runs_the_tests():
     # One test stands for all: the whole suite would run itself again.
     env = environment({"PYTEST_ADDOPTS": "-k test_the_table_is_the_contract"})
     env.pop("PYTEST_CURRENT_TEST", None)

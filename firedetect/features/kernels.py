@@ -94,7 +94,7 @@ def quantile(values: NDArray[np.float64], n: int, q: float) -> float:
     lower = select(values, n, below)
     if below + 1 >= n:
         return lower
-    upper = values[below + 1]
+    upper: float = values[below + 1]
     for i in range(below + 2, n):
         if values[i] < upper:
             upper = values[i]

@@ -11,7 +11,8 @@ from firedetect.features.extractor import FeatureExtractor
 from firedetect.features.vector import COLUMNS
 from firedetect.lab.dataset import Dataset, join, write_dataset
 from firedetect.readings import Co2Reading, GasCounts, ThermalImage
-from firedetect.simulation.episodes import FIRES, NUISANCES, TA_SHIFT_C, Episode, draw_episode
+from firedetect.simulation.episodes import TA_SHIFT_C, Episode
+from firedetect.simulation.families import FIRES, NUISANCES, draw_episode
 
 NS_PER_S = 1_000_000_000
 IMAGES_PER_S = 4

@@ -7,7 +7,8 @@ where present `gas.csv`, `co2.csv`, `env.csv`. A missing file means: sensor not 
 import csv
 import heapq
 import math
-from collections.abc import Callable, Iterator
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,8 @@ NS_PER_S = 1_000_000_000
 STALE_INTERVALS = 5.0
 """A stream is stale after five of its own median intervals."""
 _SINGLE_ROW_STALE_S = 10.0
+_MAX_DAYS = 31.0
+"""Longer than this is hardly one recording, but files that count from different zeros."""
 _DEFAULT_START = "2026-01-01T00:00:00Z"
 _COUNTS_MAX = 1023.0
 
@@ -65,6 +68,12 @@ def import_folder(folder: Path, target: Path, start: str | None = None) -> int:
     tables = [table for table in found if table is not None]
     if not tables:
         raise RecordingError(f"{folder}: holds none of thermal.npy, gas.csv, co2.csv, env.csv")
+    first_s, last_s = _span_s(tables)
+    if last_s - first_s > _MAX_DAYS * 86_400:
+        raise RecordingError(
+            f"{folder}: times go from {first_s} to {last_s} s, over {_MAX_DAYS:.0f} days; "
+            "the files must share one clock"
+        )
     if target.exists():
         raise RecordingError(f"{target}: exists already; choose another name")
     unfinished = target.with_name(f".{target.name}.part")
@@ -83,8 +92,7 @@ def import_folder(folder: Path, target: Path, start: str | None = None) -> int:
 
 
 def _events(tables: list[_Table], wall_ns: int) -> Iterator[Event]:
-    zero_s = min(float(table.t_s[0]) for table in tables)
-    end_s = max(float(table.t_s[-1]) for table in tables)
+    zero_s, end_s = _span_s(tables)
     streams = tuple(Stream(table.sensor, _stale_s(table.t_s)) for table in tables)
     yield Started(0, "import", 0, wall_ns, streams)
     yield SettingsChanged(0, DecisionSettings())
@@ -98,6 +106,13 @@ def _events(tables: list[_Table], wall_ns: int) -> Iterator[Event]:
     )
     for t_ns, rank, row in heapq.merge(*rows, ticks):
         yield tables[rank].event(t_ns, row) if rank < len(tables) else Tick(t_ns)
+
+
+def _span_s(tables: list[_Table]) -> tuple[float, float]:
+    firsts, lasts = zip(
+        *((float(table.t_s[0]), float(table.t_s[-1])) for table in tables), strict=True
+    )
+    return min(firsts), max(lasts)
 
 
 def _timed(table: _Table, zero_s: float, rank: int) -> Iterator[tuple[int, int, int]]:
@@ -134,7 +149,7 @@ def _thermal(folder: Path) -> _Table | None:
         )
     if len(times) != len(images):
         raise RecordingError(f"{times_path}: has {len(times)} times for {len(images)} images")
-    _check_times(times_path, times)
+    _check_times(times_path, times, range(len(times)))
     if not any(bool(np.isfinite(image).any()) for image in images):
         raise RecordingError(f"{images_path}: every value is NaN")
 
@@ -197,13 +212,11 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> NDArray[np.float64] | Non
         raise RecordingError(
             f"{path}: has columns {','.join(header)}; expected {','.join(expected)}"
         )
-    rows = [line for line in lines[1:] if line]
+    rows = [(number, line) for number, line in enumerate(lines[1:], start=2) if line]
     if not rows:
         raise RecordingError(f"{path}: has no row")
-    values = np.array(
-        [_csv_row(path, number, line, expected) for number, line in enumerate(rows, start=2)]
-    )
-    _check_times(path, values[:, 0], first_row=2)
+    values = np.array([_csv_row(path, number, line, expected) for number, line in rows])
+    _check_times(path, values[:, 0], [number for number, _ in rows])
     if not np.isfinite(values[:, 1:]).any():
         raise RecordingError(f"{path}: every value is NaN")
     return values
@@ -223,24 +236,25 @@ def _csv_row(path: Path, number: int, line: list[str], columns: tuple[str, ...])
     return values
 
 
-def _check_times(path: Path, t_s: NDArray[np.float64], first_row: int = 0) -> None:
+def _check_times(path: Path, t_s: NDArray[np.float64], rows: Sequence[int]) -> None:
     if len(t_s) == 0:
         raise RecordingError(f"{path}: is empty")
     bad = np.flatnonzero(~np.isfinite(t_s))
     if len(bad):
-        raise RecordingError(f"{path}: row {bad[0] + first_row}: the time is {t_s[bad[0]]}")
+        raise RecordingError(f"{path}: row {rows[bad[0]]}: the time is {t_s[bad[0]]}")
     back = np.flatnonzero(np.diff(t_s) <= 0.0)
     if len(back):
-        row = int(back[0]) + 1
+        late = int(back[0]) + 1
         raise RecordingError(
-            f"{path}: row {row + first_row}: time {t_s[row]} does not come after {t_s[row - 1]}"
+            f"{path}: row {rows[late]}: time {t_s[late]} does not come after {t_s[late - 1]}"
         )
 
 
 def _load(path: Path) -> NDArray[np.float64]:
     try:
-        array: NDArray[np.float64] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Not np.load: it opens archives too, and must be kept from unpickling.
+        array: NDArray[np.float64] = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecordingError(f"{path}: cannot be read as an array: {reason}") from error
     return array

@@ -67,7 +67,7 @@ def test_spatial_and_temporal_features_equal_their_twins(kind, shape):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), share=st.floats(0.0, 0.08), low=st.floats(-40, 60))
+@given(seed=st.integers(0, 2**32), share=st.floats(0.0, 0.05), low=st.floats(-40, 60))
 def test_any_image_equals_its_twin(seed, share, low):
     rng = np.random.default_rng(seed)
     image = rng.uniform(low, low + rng.uniform(0.1, 400.0), (24, 32)).astype(np.float32)
@@ -300,13 +300,10 @@ def test_air_comes_from_its_sensor_or_else_from_the_array():
 
 def test_the_table_is_the_contract():
     names = [feature.name for feature in FEATURES]
-    assert (
-        names
-        == (
-            "t_mean t_std t_max t_p95 t_hot_area_pct t_hot_largest_blob_pct t_grad_mean t_grad_std "
-            "t_diff_mean t_diff_std flow_mag_mean flow_mag_std tproxy_val tproxy_delta tproxy_vel "
-            "gas_val gas_delta gas_vel"
-        ).split()
+    assert " ".join(names) == (
+        "t_mean t_std t_max t_p95 t_hot_area_pct t_hot_largest_blob_pct t_grad_mean t_grad_std "
+        "t_diff_mean t_diff_std flow_mag_mean flow_mag_std tproxy_val tproxy_delta tproxy_vel "
+        "gas_val gas_delta gas_vel"
     )
     assert N_FEATURES == 18
     assert len(CONTEXT) == 9

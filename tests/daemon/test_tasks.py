@@ -5,6 +5,7 @@ import contextlib
 import errno
 import sqlite3
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_a_failing_task_is_started_again_with_pauses_and_says_so():
 
     run_for(60.0, lambda: supervise("example", broken, queue, clock), clock)
     assert 6 <= len(starts) <= 40
-    gaps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(starts)]
     assert max(gaps) <= 10.1
     troubles = events_of(queue)
     assert troubles[0] == SystemTrouble(
@@ -165,7 +166,7 @@ def test_a_lost_sensor_is_a_fault_and_is_opened_again(error, kind):
 
 def test_a_sensor_that_stays_away_is_tried_again_within_five_seconds():
     _, driver = acquired(["no-open"] * 40, seconds=60.0)
-    gaps = [b - a for a, b in zip(driver.opened, driver.opened[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(driver.opened)]
     assert max(gaps) <= 5.0
     assert len(gaps) >= 10
 

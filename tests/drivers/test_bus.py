@@ -196,7 +196,7 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout == "stuck\n"

@@ -213,6 +213,15 @@ def cut(name, size):
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
 
 
+def swap(name, old, new):
+    def change(folder):
+        content = (folder / name).read_bytes()
+        assert old in content
+        (folder / name).write_bytes(content.replace(old, new, 1))
+
+    return change
+
+
 def drop(*names):
     def remove(folder):
         for name in names:
@@ -247,7 +256,7 @@ class Folder:
 
 EVERYTHING = ("thermal.npy", "thermal_t.npy", "gas.csv", "co2.csv", "env.csv")
 BAD = {
-    "wrong shape": (save("thermal.npy", images((20, 32, 24))), "thermal.npy: has shape (20, 32, 24)"),
+    "wrong shape": (save("thermal.npy", images((20, 32, 24))), "has shape (20, 32, 24)"),
     "two dimensions": (save("thermal.npy", images((24, 32))), "thermal.npy: has shape (24, 32)"),
     "float64 images": (save("thermal.npy", images((20, 24, 32), np.float64)), "holds float64"),
     "raw integers": (save("thermal.npy", images((20, 24, 32), np.uint16)), "holds uint16"),
@@ -267,23 +276,24 @@ BAD = {
     "cut images": (cut("thermal.npy", 5000), "thermal.npy: cannot be read"),
     "cut times": (cut("thermal_t.npy", 150), "thermal_t.npy: cannot be read"),
     "cut header": (cut("thermal.npy", 20), "thermal.npy: cannot be read"),
+    "torn header": (swap("thermal.npy", b"), }", b"   }"), "thermal.npy: cannot be read"),
     "empty images": (cut("thermal.npy", 0), "thermal.npy: cannot be read"),
     "text as images": (text("thermal.npy", "1,2,3"), "thermal.npy: cannot be read"),
-    "archive": (lambda f: (f / "thermal.npy").write_bytes(b"PK\x03\x04" + bytes(40)), "thermal.npy"),
+    "archive": (lambda f: (f / "thermal.npy").write_bytes(b"PK\x03\x04" + bytes(9)), "thermal.npy"),
     "folder as images": (Folder("thermal.npy"), "thermal.npy: cannot be read"),
     "images all unknown": (save("thermal.npy", images((20, 24, 32), fill=np.nan)), "every value"),
     "empty table": (cut("gas.csv", 0), "gas.csv: is empty"),
     "header alone": (text("gas.csv", GAS_HEAD), "gas.csv: has no row"),
-    "no header": (text("gas.csv", "0,40,70,90,760"), "gas.csv: has columns 0,40,70,90,760; expected"),
+    "no header": (text("gas.csv", "0,40,70,90,760"), "has columns 0,40,70,90,760; expected"),
     "other order": (text("gas.csv", "t_s,co,voc,c2h5oh,no2", "0,1,2,3,4"), "expected t_s,no2"),
     "missing column": (text("gas.csv", "t_s,no2,c2h5oh,voc", "0,1,2,3"), "expected t_s,no2"),
-    "text in a cell": (text("gas.csv", GAS_HEAD, "0,1,2,3,4", "1,2,off,4,5"), "row 3: c2h5oh is 'off'"),
+    "text in a cell": (text("gas.csv", GAS_HEAD, "0,1,2,3,4", "1,2,off,4,5"), "c2h5oh is 'off'"),
     "short row": (text("gas.csv", GAS_HEAD, "0,1,2,3,4", "1,2,3"), "row 3 has 3 cells; expected 5"),
     "long row": (text("co2.csv", CO2_HEAD, "0,1,2"), "row 2 has 3 cells; expected 2"),
     "no time in a row": (text("co2.csv", CO2_HEAD, "0,420", ",420"), "row 3: the time is nan"),
     "table goes back": (text("co2.csv", CO2_HEAD, "0,420", "1,420", "0.5,4"), "row 4: time 0.5"),
-    "row after an empty line": (text("co2.csv", CO2_HEAD, "0,420", "", "x,4"), "row 4: t_s is 'x'"),
-    "late row after an empty line": (text("co2.csv", CO2_HEAD, "5,420", "", "1,4"), "row 4: time 1"),
+    "row after a gap": (text("co2.csv", CO2_HEAD, "0,420", "", "x,4"), "row 4: t_s is 'x'"),
+    "late row after a gap": (text("co2.csv", CO2_HEAD, "5,420", "", "1,4"), "row 4: time 1"),
     "table all unknown": (text("env.csv", ENV_HEAD, "0,,,", "1,,,"), "env.csv: every value is NaN"),
     "no text": (lambda f: (f / "env.csv").write_bytes(b"\xff\xfe\x00t"), "env.csv: cannot be read"),
     "nul bytes": (lambda f: (f / "env.csv").write_bytes(b"t_s\x00,a\n"), "env.csv: "),
@@ -334,4 +344,5 @@ def test_an_existing_target_is_left_as_it_is(folder):
 
 def test_times_far_apart_are_refused_before_a_tick_is_made_for_each_second(folder):
     table(folder / "co2.csv", CO2_HEAD, "0,420", "1767225600,421")
-    assert "co2.csv" in refused(folder, folder.parent / "out.mcap")
+    assert "must share one clock" in refused(folder, folder.parent / "out.mcap")
+    assert not (folder.parent / "out.mcap").exists()

@@ -1,6 +1,7 @@
 """Live equals replay, import equals the bus: one scene, the same conclusions."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def as_folder(folder, scene, live, recording):
     # counted from the end of what the power-up of the chip threw away.
     skipped = len(scene.shown) - len(pages)
     images, times = [], []
-    for first, second in zip(pages[:-1], pages[1:], strict=True):
+    for first, second in pairwise(pages):
         t_s = (second.t_ns - start_ns) / NS
         if any(abs(o.t_s - t_s) < 1e-6 for o in scored):
             index = pages.index(second) + skipped
