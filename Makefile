@@ -16,7 +16,7 @@ run: setup ## Run the detector on an emulated bus (SCENARIO=waste-bin) with its 
 	@exec $(BIN)/firedetect run --simulate $(SCENARIO)
 
 test: setup ## Run the tests
-	@$(BIN)/pytest -q -m "not slow and not hardware and not cloud and not bench"
+	@$(BIN)/pytest -q -n auto -m "not slow and not hardware and not cloud and not bench"
 
 check: lint types layers test ## What must hold before every commit
 

@@ -53,7 +53,11 @@ class DatasetError(FiredetectError):
 
 
 class StorageError(FiredetectError):
-    """The data folder cannot be used."""
+    """The data folder or its database cannot be used: detection goes on without."""
+
+
+class FolderInUseError(StorageError):
+    """Another daemon uses the data folder: one of the two must end."""
 
 
 class ControlError(FiredetectError):

@@ -183,11 +183,11 @@ class Pipeline:
             return
         self._features.gas(event, quiet=self._quiet())
         if films.warming_up(event.t_ns):
-            self._health.fault(Sensor.GAS, FaultKind.WARM_UP)
+            self._health.unready(event.t_ns, Sensor.GAS, FaultKind.WARM_UP)
         elif films.stuck_at_rail:
             self._health.fault(Sensor.GAS, FaultKind.AT_RAIL)
         elif films.clean_air.tracked is None:
-            self._health.fault(Sensor.GAS, FaultKind.LEARNING)
+            self._health.unready(event.t_ns, Sensor.GAS, FaultKind.LEARNING)
         elif films.frozen:
             self._lose(Sensor.GAS, FaultKind.FROZEN)
         else:

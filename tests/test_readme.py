@@ -54,7 +54,9 @@ def test_make_run_goes_from_normal_to_emergency_and_leaves_nothing_behind(tmp_pa
         process.wait(60.0)
     text = log.read_text()
     steps = re.findall(r"level (\w+) -> (\w+)", text)
-    assert [after for _, after in steps] == ["informational", "warning", "alert", "emergency"]
+    assert [after for _, after in steps] == [
+        "normal", "informational", "warning", "alert", "emergency",
+    ]  # fmt: skip
     assert text.count("reasons=['score'") >= 4
     end = time.monotonic() + 30.0
     while alive(process.pid) and time.monotonic() < end:

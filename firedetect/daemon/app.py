@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 import structlog
 
 from firedetect.clock import Clock
-from firedetect.config import Settings, load_gas_baseline
-from firedetect.contract.level import LATCHING_FROM
+from firedetect.config import Settings
 from firedetect.daemon.acquire import acquire, tick
 from firedetect.daemon.control import ControlServer
 from firedetect.daemon.detect import Detector
@@ -24,20 +22,19 @@ from firedetect.daemon.keep import Keeper
 from firedetect.daemon.models import scorer_or_none
 from firedetect.daemon.notify import feed_watchdog, notify
 from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.remember import Memory, open_memory, restored
 from firedetect.daemon.siren import Siren
 from firedetect.daemon.supervise import supervise
+from firedetect.daemon.transitions import log_transitions
 from firedetect.daemon.warmup import warm_kernels
-from firedetect.decision.outcome import Outcome, number
+from firedetect.decision.outcome import Outcome
 from firedetect.outputs.local import Lines
 from firedetect.pipeline import Pipeline
-from firedetect.readings import Restored, SettingsChanged, Started, Stream, SystemTrouble
+from firedetect.readings import SettingsChanged, Started, Stream, SystemTrouble
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus, I2cPort
 from firedetect.sensors.catalog import SensorSpec, configured
-from firedetect.sensors.codec import decode
 from firedetect.sensors.recording import RecordingWriter
-from firedetect.storage.folder import DataFolder
-from firedetect.storage.store import Store
 from firedetect.web.server import WebServer
 from firedetect.web.view import LiveView
 
@@ -78,8 +75,8 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
     """Run the detector until it is told to stop; raises FiredetectError if it cannot start."""
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(DataFolder(settings.device.data_dir))
-        parts = await _assemble(settings, around, folder, stack)
+        memory = open_memory(settings, around.clock, stack.enter_context(ExitStack()))
+        parts = await _assemble(settings, around, memory, stack)
         if around.served:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -109,13 +106,11 @@ async def _stop(parts: _Parts, supervised: list[asyncio.Task[None]], clock: Cloc
 
 
 async def _assemble(
-    settings: Settings, around: Surroundings, folder: DataFolder, stack: AsyncExitStack
+    settings: Settings, around: Surroundings, memory: Memory, stack: AsyncExitStack
 ) -> _Parts:
     clock = around.clock
     queue = EventQueue()
-    store = Store(folder.database)
-    boot = store.next_boot()
-    keeper = Keeper(store, queue, clock)
+    keeper = Keeper(memory.store, queue, clock)
     scorer, refused = scorer_or_none(settings.model.bundle)
     recorder = stack.enter_context(RecordingWriter(around.record)) if around.record else None
     view = LiveView(clock, settings.decision.thresholds)
@@ -140,28 +135,28 @@ async def _assemble(
     }
     parts = _Parts(queue, detector, sensors, buses, keeper, siren)
     if around.served:
-        await stack.enter_async_context(_served(settings, folder, parts, view, clock))
-    _announce(settings, parts, boot, store, clock, refused)
+        await stack.enter_async_context(_served(settings, memory, parts, view, clock))
+    _announce(settings, parts, memory, clock, refused)
     _plan_tasks(parts, around)
     return parts
 
 
 def _announce(
-    settings: Settings, parts: _Parts, boot: int, store: Store, clock: Clock, refused: str
+    settings: Settings, parts: _Parts, memory: Memory, clock: Clock, refused: str
 ) -> None:
     """Put what the pipeline must know before the first reading into the queue."""
     now = clock.monotonic_ns()
     streams = tuple(Stream(spec.sensor, spec.stale_s) for spec in parts.sensors)
     queue = parts.queue
-    queue.put(Started(now, settings.device.id, boot, clock.wall_ns(), streams))
+    queue.put(Started(now, settings.device.id, memory.boot, clock.wall_ns(), streams))
     queue.put(SettingsChanged(now, settings.decision))
-    queue.put(_restored(settings, store, now))
-    if store.moved_aside is not None:
-        queue.put(SystemTrouble(now, "database", True, f"damaged, now {store.moved_aside.name}"))  # noqa: FBT003
+    queue.put(restored(settings, memory, now))
+    for name, why in memory.troubles.items():
+        queue.put(SystemTrouble(now, name, True, why))  # noqa: FBT003
     _log.info(
         "detecting",
         device=settings.device.id,
-        boot=boot,
+        boot=memory.boot,
         sensors=[spec.sensor.value for spec in parts.sensors],
         model=refused or "loaded",
     )
@@ -182,7 +177,7 @@ def _plan_tasks(parts: _Parts, around: Surroundings) -> None:
 
 @asynccontextmanager
 async def _served(
-    settings: Settings, folder: DataFolder, parts: _Parts, view: LiveView, clock: Clock
+    settings: Settings, memory: Memory, parts: _Parts, view: LiveView, clock: Clock
 ) -> AsyncIterator[None]:
     """Offer control socket and page; a port in use ends the start with a clear error."""
 
@@ -196,76 +191,20 @@ async def _served(
             "outcome": view.record(),
         }
 
-    control = ControlServer(folder.control_socket, parts.queue, clock, status)
-    parts.detector.listeners.append(control.heard)
     page = WebServer(view, settings.web.port) if settings.web.enabled else None
+    control = None
+    if memory.folder is not None:
+        control = ControlServer(memory.folder.control_socket, parts.queue, clock, status)
+        parts.detector.listeners.append(control.heard)
     try:
         if page is not None:
             address = await page.start()
             _log.info("page", address=address)
-        await control.start()
+        if control is not None:
+            await control.start()
         yield
     finally:
-        await control.close()
+        if control is not None:
+            await control.close()
         if page is not None:
             await page.close()
-
-
-def _restored(settings: Settings, store: Store, now_ns: int) -> Restored:
-    """Return what the last run left, with the gas calibration that the settings name."""
-    restored = Restored(now_ns)
-    text = store.remembered()
-    if text is not None:
-        try:
-            known = decode("Restored", json.loads(text))
-        except (ValueError, KeyError, TypeError) as error:
-            _log.error("the remembered state cannot be read", error=str(error))
-        else:
-            assert isinstance(known, Restored)  # noqa: S101 - decoded by that name
-            restored = replace(known, t_ns=now_ns)
-    path = settings.gas.calibration
-    if path is not None:
-        calibrated = load_gas_baseline(path)
-        # A new calibration file begins without the drift of the old one.
-        if restored.gas_baseline != calibrated:
-            restored = replace(restored, gas_baseline=calibrated, gas_tracked=None)
-    return restored
-
-
-def log_transitions() -> Callable[[Outcome], None]:
-    """Return a listener that logs each change of level, health or alarm with its reasons."""
-    shown: list[Outcome] = []
-
-    def hear(outcome: Outcome) -> None:
-        if outcome.event_id is None:
-            return
-        before = shown[-1] if shown else None
-        shown[:] = [outcome]
-        facts: dict[str, Any] = {
-            "t_s": outcome.t_s,
-            "reasons": list(outcome.reasons),
-            "score": number(outcome.score),
-            "health": outcome.health.value,
-            "alarm": outcome.alarm.value,
-            "event_id": outcome.event_id,
-        }
-        if outcome.troubles:
-            facts["troubles"] = list(outcome.troubles)
-        if before is None or before.level is not outcome.level:
-            was = before.level.label if before else "start"
-            log = _log.warning if outcome.level >= LATCHING_FROM else _log.info
-            log(f"level {was} -> {outcome.level.label}", **facts)
-        elif before.current is not outcome.current:
-            was, now = before.current.label, outcome.current.label
-            _log.info(f"current {was} -> {now}, level stays {outcome.level.label}", **facts)
-        elif outcome.answer is not None:
-            answer = outcome.answer
-            said = "done" if answer.accepted else f"refused: {answer.detail}"
-            _log.info(f"command {answer.action.value}: {said}", **facts)
-        elif before.troubles != outcome.troubles or before.health is not outcome.health:
-            log = _log.warning if outcome.troubles else _log.info
-            log("troubles" if outcome.troubles else "no trouble", **facts)
-        else:
-            _log.info("alarm state", **facts)
-
-    return hear

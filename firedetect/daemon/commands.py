@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -148,9 +150,14 @@ async def _record(
 
 
 def print_json(outcome: Outcome) -> None:
-    """Print one outcome as a line of JSON."""
-    sys.stdout.write(outcome.as_json() + "\n")
-    sys.stdout.flush()
+    """Print one outcome as a line of JSON; ends the program when nobody reads any more."""
+    try:
+        sys.stdout.write(outcome.as_json() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _ports(settings: Settings, simulate: str | None, clock: Clock) -> Callable[[int], I2cPort]:

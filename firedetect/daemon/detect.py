@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
 
 from firedetect.clock import NS_PER_S, Clock
 from firedetect.daemon.keep import Keeper
@@ -9,13 +12,15 @@ from firedetect.daemon.messages import message_of
 from firedetect.daemon.queue import EventQueue
 from firedetect.decision.outcome import Outcome
 from firedetect.pipeline import Pipeline
-from firedetect.readings import Event, ScoreOverrun, ThermalImage
+from firedetect.readings import Event, ScoreOverrun, SystemTrouble, ThermalImage
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.recording import RecordingWriter
 
 SCORE_LIMIT_S = 0.2
 REMEMBER_EVERY_S = 600.0
 """How often the drifting gas baseline is stored when nothing else happens."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -54,7 +59,7 @@ class Detector:
     async def process(self, event: Event) -> None:
         """Process one event to its end: an alarm is stored before the next one is taken."""
         if self.recorder is not None:
-            self.recorder.write(event)
+            self._record(partial(self.recorder.write, event))
         for reading in self._decoder.feed(event):
             if self.on_image is not None and isinstance(reading, ThermalImage):
                 self.on_image(reading)
@@ -79,9 +84,29 @@ class Detector:
             self._kept_ns = outcome.t_ns
             await self.keeper.keep(self.pipeline.remembered(outcome.t_ns), message)
         if self.recorder is not None:
-            self.recorder.write_outcome(outcome.t_ns, outcome.as_json())
-        for listener in self.listeners:
+            line = outcome.as_json()
+            self._record(partial(self.recorder.write_outcome, outcome.t_ns, line))
+        for listener in tuple(self.listeners):
+            self._tell(listener, outcome)
+
+    def _record(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self._lose("recording", error)
+            self.recorder = None
+
+    def _tell(self, listener: Callable[[Outcome], None], outcome: Outcome) -> None:
+        try:
             listener(outcome)
+        except Exception as error:  # noqa: BLE001 - who listens must not end detection
+            self._lose("listener", error)
+            self.listeners.remove(listener)
+
+    def _lose(self, what: str, error: Exception) -> None:
+        detail = f"{type(error).__name__}: {error}"
+        _log.error("given up", what=what, error=detail)
+        self.queue.put(SystemTrouble(self.clock.monotonic_ns(), what, True, detail))  # noqa: FBT003
 
     async def _remember(self, t_ns: int) -> None:
         due = t_ns - self._kept_ns > REMEMBER_EVERY_S * NS_PER_S

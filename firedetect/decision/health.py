@@ -7,6 +7,8 @@ from firedetect.contract.level import Health
 from firedetect.readings import FaultKind, Sensor, Stream
 
 NS_PER_S = 1_000_000_000
+PASSING = frozenset({FaultKind.STARTING, FaultKind.WARM_UP, FaultKind.LEARNING})
+"""Faults that end by themselves while the sensor speaks; silence makes them stale."""
 
 
 class Trust(Enum):
@@ -53,6 +55,11 @@ class HealthMachine:
         self._faults.pop(sensor, None)
         self._update()
 
+    def unready(self, t_ns: int, sensor: Sensor, kind: FaultKind) -> None:
+        """Note a reading of a sensor that speaks but cannot be used yet."""
+        self._last_ns[sensor] = t_ns
+        self.fault(sensor, kind)
+
     def fault(self, sensor: Sensor, kind: FaultKind) -> None:
         """Note that a sensor is lost."""
         if sensor in self._stale_ns:
@@ -64,7 +71,7 @@ class HealthMachine:
         stale = tuple(
             sensor
             for sensor, limit in self._stale_ns.items()
-            if self._faults.get(sensor, FaultKind.STARTING) is FaultKind.STARTING
+            if self._faults.get(sensor, FaultKind.STARTING) in PASSING
             and t_ns - self._last_ns[sensor] > limit
         )
         for sensor in stale:

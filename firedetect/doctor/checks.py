@@ -13,6 +13,7 @@ from firedetect.clock import SystemClock
 from firedetect.config import Settings, load_gas_baseline
 from firedetect.errors import BundleError, ConfigError, FiredetectError
 from firedetect.model.bundle import default_bundle_path, load_bundle
+from firedetect.outputs.local import find_chip
 from firedetect.sensors.bus import I2cBus, open_i2c
 from firedetect.sensors.catalog import SensorSpec, configured
 
@@ -53,6 +54,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _sensors(settings)
     yield _model(settings)
     yield _calibration(settings)
+    yield _outputs(settings)
     yield _disk(settings.device.data_dir)
     yield _clock()
 
@@ -143,6 +145,21 @@ def _calibration(settings: Settings) -> Finding:
     except ConfigError as error:
         return Finding("gas baseline", "fail", str(error), "write it again")
     return Finding("gas baseline", "ok", str(path))
+
+
+def _outputs(settings: Settings) -> Finding:
+    if not settings.outputs.enabled:
+        return Finding(
+            "outputs",
+            "warn",
+            "none is enabled: an alarm shows on page and log, nothing sounds",
+            "wire siren, light and relay and set outputs.enabled = true",
+        )
+    try:
+        find_chip(settings.outputs.chip_label)
+    except OSError as error:
+        return Finding("outputs", "fail", str(error), "set outputs.chip_label; see `gpiodetect`")
+    return Finding("outputs", "ok", f"GPIO chip {settings.outputs.chip_label}")
 
 
 def _disk(folder: Path) -> Finding:

@@ -46,7 +46,7 @@ class SecondMeans:
         """Running median of up to 10 min, NaN until 10 seconds are there."""
 
     def add(self, t_ns: int, value: float) -> None:
-        """Add one sample; NaN is skipped, time must not go back."""
+        """Add one sample; NaN is skipped."""
         self.advance(t_ns)
         if not math.isnan(value):
             self._sum += value
@@ -55,7 +55,8 @@ class SecondMeans:
     def advance(self, t_ns: int) -> None:
         """Let time pass: complete the open second when `t_ns` lies behind it."""
         second = t_ns // NS_PER_S
-        if second == self._open_second:
+        # A reading that comes just after its second's tick counts for the open second.
+        if second <= self._open_second:
             return
         if self._n > 0:
             self._complete(self._open_second, self._sum / self._n)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import gpiod
+
 from firedetect.config import OutputSettings
 from firedetect.contract.level import LATCHING_FROM, Health
 from firedetect.decision.machine import AUDIBLE
@@ -39,23 +41,15 @@ def pattern_of(outcome: Outcome) -> Pattern:
 
 
 class GpioLines:
-    """Lines of the GPIO chip with a given label; numbers of chips move between kernels."""
+    """Lines of the GPIO chip with a given label; numbers of chips move between kernels.
+
+    They are requested at the first `set` and again after a failure, so that a line that is missing
+    or taken is a trouble and no end.
+    """
 
     def __init__(self, settings: OutputSettings) -> None:
-        import gpiod  # noqa: PLC0415 - only where there are outputs
-
-        self._active = gpiod.line.Value.ACTIVE
-        self._inactive = gpiod.line.Value.INACTIVE
         self._settings = settings
-        self._request = gpiod.request_lines(
-            _chip_path(settings.chip_label),
-            consumer="firedetect",
-            config={
-                (settings.siren_line, settings.light_line, settings.trouble_line): (
-                    gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT)
-                )
-            },
-        )
+        self._request: gpiod.LineRequest | None = None
 
     def set(self, pattern: Pattern) -> None:
         """Switch all lines at once; the trouble line is high while there is no trouble."""
@@ -64,18 +58,36 @@ class GpioLines:
             self._settings.light_line: pattern.light,
             self._settings.trouble_line: not pattern.trouble,
         }
-        self._request.set_values(
-            {line: self._active if on else self._inactive for line, on in wanted.items()}
-        )
+        values = gpiod.line.Value
+        try:
+            if self._request is None:
+                self._request = self._requested()
+            self._request.set_values(
+                {line: values.ACTIVE if on else values.INACTIVE for line, on in wanted.items()}
+            )
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the lines free; their pull resistors decide from now on."""
-        self._request.release()
+        if self._request is not None:
+            self._request.release()
+            self._request = None
+
+    def _requested(self) -> gpiod.LineRequest:
+        lines = (
+            self._settings.siren_line,
+            self._settings.light_line,
+            self._settings.trouble_line,
+        )
+        output = gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT)
+        path = find_chip(self._settings.chip_label)
+        return gpiod.request_lines(path, consumer="firedetect", config={lines: output})
 
 
-def _chip_path(label: str) -> str:
-    import gpiod  # noqa: PLC0415
-
+def find_chip(label: str) -> str:
+    """Return the path of the GPIO chip with this label; raises OSError."""
     for path in sorted(Path("/dev").glob("gpiochip*")):
         with gpiod.Chip(str(path)) as chip:
             if chip.get_info().label == label:

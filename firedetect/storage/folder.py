@@ -6,11 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from firedetect.errors import StorageError
+from firedetect.errors import FolderInUseError, StorageError
 
 
 class DataFolder:
-    """Holds the lock on the folder until closed; raises StorageError if another daemon has it."""
+    """Holds the lock on the folder until closed.
+
+    Raises FolderInUseError if another daemon has it, StorageError if it cannot be used at all.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +29,7 @@ class DataFolder:
         except OSError as error:
             holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
-            raise StorageError(
+            raise FolderInUseError(
                 f"{path}: is used by another firedetect (process {holder}); "
                 "stop it or set device.data_dir"
             ) from error

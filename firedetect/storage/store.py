@@ -53,18 +53,22 @@ class Store:
         """Where a damaged database was put, None if there was none."""
         try:
             self._db = self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and not path.exists():
-                raise StorageError(f"{path}: cannot be opened: {error}") from error
+        except sqlite3.OperationalError as error:
+            # A full or read-only disk: the file itself may be whole and stays where it is.
+            raise StorageError(f"{path}: cannot be opened: {error}") from error
+        except sqlite3.DatabaseError:
             self.moved_aside = self._move_aside()
             self._db = self._open()
 
     def next_boot(self) -> int:
-        """Count this start and return its number; event ids hold it."""
-        with self._db:
-            row = self._db.execute("SELECT value FROM state WHERE name=?", (_BOOT,)).fetchone()
-            boot = int(row[0]) + 1 if row else 1
-            self._set(_BOOT, str(boot))
+        """Count this start and return its number; event ids hold it. Raises StorageError."""
+        try:
+            with self._db:
+                row = self._db.execute("SELECT value FROM state WHERE name=?", (_BOOT,)).fetchone()
+                boot = int(row[0]) + 1 if row else 1
+                self._set(_BOOT, str(boot))
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._path}: cannot be written: {error}") from error
         return boot
 
     def remembered(self) -> str | None:
@@ -100,6 +104,11 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    @staticmethod
+    def in_memory() -> "Store":
+        """Return a store that forgets at the end: for a disk that cannot be used."""
+        return Store(Path(":memory:"))
 
     def _set(self, name: str, value: str) -> None:
         self._db.execute(
@@ -147,3 +156,13 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
         return aside
+
+
+def read_remembered(path: Path) -> str | None:
+    """Return what a database remembers without writing anything, None if it cannot be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            row = db.execute("SELECT value FROM state WHERE name=?", (_REMEMBERED,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None

@@ -17,6 +17,7 @@ from firedetect.errors import WebError
 from firedetect.web.view import Cursor, LiveView
 
 HOST: Final = "127.0.0.1"
+_FIRST = b'<script type="application/json" id="first">'
 PERIOD_S: Final = 0.2
 """A client gets at most this many seconds' worth of news at once: five messages a second."""
 WRITE_LIMIT_S: Final = 5.0
@@ -112,7 +113,12 @@ class WebServer:
             self._runner = None
 
     async def _index(self, _request: web.Request) -> web.Response:
-        return self._pages["index.html"]()
+        page = self._pages["index.html"]()
+        # A page that is opened shows the scene at once, not after the stream's first message.
+        first = _dumps(self._view.news(Cursor())).replace("<", "\\u003c")
+        assert isinstance(page.body, bytes)  # noqa: S101 - read from a file
+        page.body = page.body.replace(_FIRST + b"null<", _FIRST + first.encode() + b"<")
+        return page
 
     async def _static(self, request: web.Request) -> web.Response:
         page = self._pages.get(request.match_info["name"])

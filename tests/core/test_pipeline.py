@@ -44,6 +44,7 @@ CO2, AIR = Stream(Sensor.CO2, 30.0), Stream(Sensor.AIR, 10.0)
 CLEAN = (40.0, 70.0, 90.0, 760.0)
 T_MAX = COLUMNS.index("t_max")
 BASELINE = GasBaseline(no2=40.0, c2h5oh=70.0, voc=90.0, co=760.0)
+KNOWN = Restored(0, gas_baseline=BASELINE)
 AT_ONCE = DecisionSettings(confirm=Confirmation(k=1, n=1), confirm_emergency=Confirmation(k=1, n=1))
 
 
@@ -189,7 +190,9 @@ def test_without_images_each_second_is_judged_and_gas_still_alarms():
 
 
 def test_a_silent_array_is_stale_in_time_and_gas_goes_on():
-    outcomes = life([started(), *room(5), *(e for s in range(5, 20) for e in (gas(s), tick(s)))])
+    outcomes = life(
+        [started(), KNOWN, *room(5), *(e for s in range(5, 20) for e in (gas(s), tick(s)))]
+    )
     stale = next(outcome for outcome in outcomes if "thermal:stale" in outcome.troubles)
     assert 7.0 <= stale.t_s <= 9.0
     assert stale.health is Health.DEGRADED
@@ -219,7 +222,7 @@ def test_sensors_that_never_speak_are_blind_and_never_normal_by_score():
 
 
 def test_a_returning_sensor_is_trusted_again():
-    outcomes = life([started(), *room(3), *map(tick, range(3, 15)), *room(2, 15)])
+    outcomes = life([started(), KNOWN, *room(3), *map(tick, range(3, 15)), *room(2, 15)])
     assert outcomes[-1].health is Health.OK
     assert outcomes[-1].troubles == ("model:none",)
 
@@ -588,6 +591,24 @@ def test_the_gas_board_warms_up_while_the_array_works():
     assert scored[-1].features["gas_val"] == pytest.approx(400.0)
 
 
+def test_a_board_without_a_baseline_learns_first_and_says_so():
+    events = [started(GAS), *(e for s in range(12) for e in (gas(s), tick(s)))]
+    outcomes = images_of(life(events, Says(0.0)))
+    learning = [o for o in outcomes if "gas:learning" in o.troubles]
+    assert [o.t_s for o in learning] == [float(second) for second in range(9)]
+    assert all(o.health is Health.BLIND and math.isnan(o.score) for o in learning)
+    assert outcomes[-1].health is Health.OK
+
+
+@pytest.mark.parametrize("powered_s", [0.0, 3600.0])
+def test_a_board_that_falls_silent_before_it_is_ready_is_stale(powered_s):
+    events = [started(GAS), SensorOpened(0, Sensor.GAS, powered_s), gas(0), gas(1)]
+    outcomes = life([*events, *map(tick, range(2, 15))])
+    stale = next(outcome for outcome in outcomes if "gas:stale" in outcome.troubles)
+    assert stale.t_s == 10.0
+    assert stale.health is Health.BLIND
+
+
 def test_a_restart_is_no_power_up():
     opened = SensorOpened(0, Sensor.GAS, 3600.0)
     assert life([started(), opened, *room(12)], Says(0.0))[-1].troubles == ()
@@ -622,6 +643,20 @@ def test_one_glitch_changes_nothing():
     assert outcomes[-1].health is Health.OK
 
 
+def test_a_reading_behind_its_tick_spoils_no_velocity():
+    events = [started(GAS), KNOWN]
+    for s in range(1, 50):
+        # The board's thread is late: the clock's tick of the next second comes first.
+        events += [tick(s), gas(s - 0.01, 760.0 + s), gas(s + 0.5, 760.0 + s)]
+    pipeline = Pipeline(Says(0.0))
+    velocities = [o.features["gas_vel"] for o in images_of(run(pipeline, events))]
+    assert len(velocities) == 49
+    assert all(0.2 < velocity < 1.0 for velocity in velocities[12:])
+    # One mean for each second: the late reading did not make a second one.
+    seconds = pipeline._features._gas._seconds[: pipeline._features._gas._count]
+    assert len(seconds) == len(set(seconds)) > 40
+
+
 def test_frozen_counts_are_a_fault_within_a_quarter_of_an_hour():
     events = [started(GAS)]
     for s in range(0, 640, 5):
@@ -640,14 +675,14 @@ def test_frozen_counts_are_a_fault_within_a_quarter_of_an_hour():
 def test_few_valid_pixels_are_a_fault_with_unknown_features():
     broken = image(1)
     broken.temp_c.reshape(-1)[:69] = np.nan
-    outcomes = life([started(), gas(0), image(0), broken, tick(1)], Says(0.0))
+    outcomes = life([started(), KNOWN, gas(0), image(0), broken, tick(1)], Says(0.0))
     lost = outcomes[-1]
     assert "thermal:few-valid-pixels" in lost.troubles
     assert lost.health is Health.DEGRADED
     assert all(math.isnan(value) for value in list(lost.features.values())[:15])
     enough = image(2)
     enough.temp_c.reshape(-1)[:68] = np.nan
-    assert life([started(), gas(0), image(0), broken, enough], Says(0.0))[-1].troubles == ()
+    assert life([started(), KNOWN, gas(0), image(0), broken, enough], Says(0.0))[-1].troubles == ()
 
 
 def test_hot_air_alarms_even_through_an_unusable_image():
@@ -729,7 +764,7 @@ def test_a_gap_of_thirty_seconds_leaves_no_velocity_and_no_alarm():
 
 def test_system_troubles_come_and_go_and_touch_no_health():
     pipeline = Pipeline(None)
-    run(pipeline, [started(GAS), gas(0), tick(0)])
+    run(pipeline, [started(GAS), KNOWN, gas(0), tick(0)])
     full = pipeline.step(SystemTrouble(ns(1), "disk", active=True, detail="full"))
     assert "disk:full" in full.troubles
     assert full.health is Health.OK

@@ -284,6 +284,23 @@ async def test_state_and_page_are_served_with_safe_headers(view):
         assert [point["t_s"] for point in state["history"]] == [4]
 
 
+async def test_the_page_comes_with_what_is_known(view):
+    view.image(picture(4.0))
+    view.outcome(outcome(4.0, score=0.5))
+    async with page(view) as session, session.get("/") as answer:
+        text = await answer.text()
+    first = text.split('<script type="application/json" id="first">')[1].split("</script>")[0]
+    known = json.loads(first)
+    assert known["record"]["score"] == 0.5
+    assert (known["image"]["rows"], known["image"]["cols"]) == (24, 32)
+
+
+async def test_the_page_opens_before_anything_is_known(view):
+    async with page(view) as session, session.get("/") as answer:
+        text = await answer.text()
+    assert '"record":null' in text
+
+
 async def test_nothing_outside_the_page_is_served(view):
     async with page(view) as session:
         for path in ("/static/view.py", "/static/..%2fserver.py", "/static/", "/etc/passwd"):

@@ -7,12 +7,12 @@ import threading
 import time
 
 import pytest
-from rig import Gas, Thermal
 
 from firedetect.clock import ManualClock, run_virtual
 from firedetect.emulator.bus import EmulatedBus, Transfer
 from firedetect.errors import BusError, BusStuckError
 from firedetect.sensors.bus import I2cBus, open_i2c
+from tests.drivers.rig import Gas, Thermal
 
 STUCK_S = 0.03
 

@@ -3,11 +3,11 @@
 import adafruit_mlx90640
 import numpy as np
 import pytest
-from rig import EEPROM
 
 from firedetect.emulator.eeprom import encode_eeprom, random_terms, typical_terms
 from firedetect.errors import CalibrationError
 from firedetect.sensors.mlx90640.calibration import check_eeprom, extract, fingerprint
+from tests.drivers.rig import EEPROM
 
 
 def changed(**words):

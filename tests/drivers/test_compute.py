@@ -5,7 +5,6 @@ import math
 import adafruit_mlx90640
 import numpy as np
 import pytest
-from rig import EEPROM
 
 from firedetect.emulator.eeprom import encode_eeprom, random_terms
 from firedetect.emulator.frames import encode_subpage
@@ -18,6 +17,7 @@ from firedetect.sensors.mlx90640.compute import (
     warm_up,
 )
 from firedetect.sensors.mlx90640.plausible import auxiliary, problem
+from tests.drivers.rig import EEPROM
 
 EEPROMS = 200
 CHESS = 0x1A01

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from rig import EEPROM, room
 
 from firedetect.clock import ManualClock
 from firedetect.emulator.bus import EmulatedBus
@@ -12,6 +11,7 @@ from firedetect.emulator.frames import encode_subpage
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
 from firedetect.sensors.bus import exchange
 from firedetect.sensors.mlx90640.calibration import extract
+from tests.drivers.rig import EEPROM, room
 
 ENCODE_MS = 2.0
 

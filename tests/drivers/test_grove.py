@@ -3,7 +3,6 @@
 import errno
 
 import pytest
-from rig import Gas
 
 from firedetect.clock import run_virtual
 from firedetect.emulator.bus import Transfer
@@ -11,6 +10,7 @@ from firedetect.emulator.grove import recorded_counts
 from firedetect.errors import BusError, FrameRejectedError
 from firedetect.readings import GasCounts, Sensor
 from firedetect.sensors.grove_gas import CO, NO2, decode_counts
+from tests.drivers.rig import Gas
 
 
 def test_transcript_of_one_reading():

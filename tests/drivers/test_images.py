@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from rig import EEPROM, ROOM_C
 
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.frames import encode_subpage
@@ -18,6 +17,7 @@ from firedetect.readings import (
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.calibration import extract
 from firedetect.sensors.mlx90640.images import SPIKE_K, ImageAssembler
+from tests.drivers.rig import EEPROM, ROOM_C
 
 CONTROL = 0x1A01
 PERIOD_NS = 125_000_000

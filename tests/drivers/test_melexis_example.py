@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from rig import Thermal
 
 from firedetect.config import ThermalSettings
 from firedetect.emulator.mlx90640 import recorded_source
@@ -12,6 +11,7 @@ from firedetect.readings import FaultKind, SensorFault
 from firedetect.sensors.mlx90640.calibration import extract
 from firedetect.sensors.mlx90640.compute import celsius, prepare
 from firedetect.sensors.mlx90640.plausible import auxiliary, problem
+from tests.drivers.rig import Thermal
 
 TOLERANCE_C = 0.001
 

@@ -4,7 +4,6 @@ import errno
 
 import numpy as np
 import pytest
-from rig import EEPROM, ROOM_C, Thermal
 
 from firedetect.clock import run_virtual
 from firedetect.config import ThermalSettings
@@ -25,6 +24,7 @@ from firedetect.readings import (
     SubPage,
     ThermalImage,
 )
+from tests.drivers.rig import EEPROM, ROOM_C, Thermal
 
 CONTROL = b"\x80\x0d"
 STATUS = b"\x80\x00"

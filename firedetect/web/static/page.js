@@ -244,6 +244,9 @@ function list(id, texts) {
   element.replaceChildren(...texts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
+// The page comes with what is known, so that its first picture is the scene.
+const first = JSON.parse(find("first").textContent);
+if (first !== null) take(first);
 connect();
 show();
 setInterval(check, 250);

@@ -55,6 +55,7 @@ const FAULTS = {
   "at-rail": "is at the end of its range",
   "few-valid-pixels": "has too few valid pixels",
   "warm-up": "is warming up",
+  learning: "learns what clean air is",
   "drift": "clean-air baseline has drifted as far as it may; calibrate it again",
 };
 

@@ -1,0 +1,208 @@
+"""The whole daemon in virtual time, with things failing around it."""
+
+import asyncio
+import errno
+import os
+
+import pytest
+
+from firedetect.clock import ManualClock, run_virtual
+from firedetect.config import DeviceSettings, ModelSettings, Settings
+from firedetect.contract.level import Health, Level
+from firedetect.daemon.app import Surroundings, run_daemon
+from firedetect.daemon.detect import Detector
+from firedetect.daemon.emulation import emulated_port, find_episode
+from firedetect.daemon.queue import EventQueue
+from firedetect.errors import RecordingError
+from firedetect.pipeline import Pipeline
+from firedetect.readings import SystemTrouble, Tick
+from firedetect.storage.store import Store
+
+NS = 1_000_000_000
+
+
+class Site:
+    """A daemon on an emulated bus; `at` maps seconds to what happens to the bus then."""
+
+    def __init__(self, folder, scenario, **settings):
+        self.clock = ManualClock()
+        self.settings = Settings(device=DeviceSettings(data_dir=folder), **settings)
+        self.bus = emulated_port(find_episode(scenario), self.settings, self.clock)
+        self.outcomes = []
+        self.lines = FakeLines()
+
+    def run(self, seconds, at=None, record=None):
+        due = sorted((at or {}).items())
+
+        def hear(outcome):
+            self.outcomes.append(outcome)
+            while due and outcome.t_s >= due[0][0]:
+                due.pop(0)[1](self.bus)
+
+        around = Surroundings(
+            clock=self.clock,
+            open_port=lambda _number: self.bus,
+            lines=self.lines,
+            powered_s=lambda: 1e9,
+            listeners=(hear,),
+            duration_s=seconds,
+            record=record,
+            served=False,
+        )
+        run_virtual(run_daemon(self.settings, around), self.clock)
+        return self.outcomes
+
+    def after(self, t_s):
+        return [outcome for outcome in self.outcomes if outcome.t_s >= t_s]
+
+
+class FakeLines:
+    def __init__(self):
+        self.patterns, self.closed = [], False
+
+    def set(self, pattern):
+        self.patterns.append(pattern)
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_fire_sounds_the_siren_and_the_end_is_clean(tmp_path):
+    site = Site(tmp_path, "waste-bin")
+    site.run(60.0)
+    assert site.outcomes[-1].level is Level.EMERGENCY
+    assert site.lines.patterns[-1].siren
+    assert not site.lines.patterns[30].siren
+    assert site.lines.closed
+
+
+def test_a_data_folder_that_cannot_be_used_stops_no_alarm(tmp_path):
+    (tmp_path / "file").write_text("")
+    site = Site(tmp_path / "file" / "var", "waste-bin")
+    site.run(60.0)
+    assert site.outcomes[-1].level is Level.EMERGENCY
+    assert any(trouble.startswith("storage:") for trouble in site.outcomes[-1].troubles)
+    ids = {outcome.event_id for outcome in site.outcomes if outcome.event_id}
+    assert all(int(event_id.split("-")[1]) > 1_700_000_000 for event_id in ids)
+
+
+def test_a_missing_model_leaves_the_hard_rules_and_a_trouble(tmp_path):
+    site = Site(tmp_path, "waste-bin", model=ModelSettings(bundle=tmp_path / "none"))
+    site.run(80.0)
+    last = site.outcomes[-1]
+    assert last.level >= Level.ALERT
+    assert "score" not in last.reasons
+    assert last.model is None
+    assert last.troubles == ("model:none",)
+    assert last.health is Health.OK
+
+
+def test_an_alarm_comes_back_after_a_restart_with_its_incident_and_its_baseline(tmp_path):
+    first = Site(tmp_path, "waste-bin")
+    first.run(60.0)
+    second = Site(tmp_path, "quiet-room")
+    second.run(5.0)
+    restored = second.outcomes[0]
+    assert restored.level is Level.EMERGENCY
+    assert restored.incident_id == first.outcomes[-1].incident_id
+    assert restored.event_id == [o.event_id for o in first.outcomes if o.event_id][-1]
+    assert all(outcome.level is Level.EMERGENCY for outcome in second.outcomes)
+    # The clean-air baseline was still being learnt when the first run ended.
+    store = Store(tmp_path / "firedetect.db")
+    assert store.next_boot() == 3
+    store.close()
+
+
+def test_the_gas_baseline_is_kept_over_a_restart(tmp_path):
+    Site(tmp_path, "quiet-room").run(75.0)
+    site = Site(tmp_path, "quiet-room")
+    site.run(4.0)
+    assert site.outcomes[-1].health is Health.OK
+    assert site.outcomes[-1].features["gas_val"] == pytest.approx(400.0, abs=3.0)
+
+
+def test_an_array_that_dies_in_a_fire_keeps_the_alarm_and_adds_a_trouble(tmp_path):
+    site = Site(tmp_path, "waste-bin")
+    site.run(75.0, at={55.0: lambda bus: bus.faults(0x33).fail(errno.EREMOTEIO)})
+    last = site.outcomes[-1]
+    assert last.level is Level.EMERGENCY
+    assert last.health is Health.DEGRADED
+    assert last.troubles == ("thermal:no-answer",)
+    assert len({outcome.incident_id for outcome in site.after(55.0)}) == 1
+
+
+def test_a_lost_array_is_a_trouble_within_five_seconds_and_comes_back_within_ten(tmp_path):
+    site = Site(tmp_path, "quiet-room")
+    site.run(
+        40.0,
+        at={
+            15.0: lambda bus: bus.faults(0x33).fail(errno.EREMOTEIO),
+            25.0: lambda bus: bus.faults(0x33).clear(),
+        },
+    )
+    lost = next(o.t_s for o in site.after(15.0) if o.health is not Health.OK)
+    back = next(o.t_s for o in site.after(25.0) if o.health is Health.OK)
+    assert lost <= 20.0
+    assert back <= 35.0
+    dead = [o for o in site.outcomes if lost < o.t_s < 25.0 and o.features]
+    assert len(dead) >= 5
+    assert all(o.features["t_mean"] != o.features["t_mean"] for o in dead)
+
+
+def test_both_sensors_lost_is_blind_with_no_score(tmp_path):
+    def cut(bus):
+        bus.faults(0x33).fail(errno.EREMOTEIO)
+        bus.faults(0x08).fail(errno.EREMOTEIO)
+
+    site = Site(tmp_path, "quiet-room")
+    site.run(30.0, at={12.0: cut})
+    last = site.outcomes[-1]
+    assert last.health is Health.BLIND
+    assert last.score != last.score
+    assert last.troubles == ("gas:no-answer", "thermal:no-answer")
+
+
+def test_one_failed_transfer_is_retried_and_nobody_hears_of_it(tmp_path):
+    site = Site(tmp_path, "quiet-room")
+    once = {t: lambda bus: bus.faults(0x33).fail(errno.EIO, times=1) for t in (12.0, 13.0, 14.0)}
+    site.run(20.0, at=once)
+    assert {outcome.health for outcome in site.after(11.0)} == {Health.OK}
+
+
+def test_a_recording_that_exists_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "r.mcap").write_text("")
+    with pytest.raises(RecordingError, match="exists already"):
+        Site(tmp_path / "var", "quiet-room").run(5.0, record=tmp_path / "r.mcap")
+
+
+class BrokenRecorder:
+    def write(self, _event):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_recorder_or_listener_that_fails_is_given_up_and_said():
+    queue, heard = EventQueue(), []
+
+    def broken(_outcome):
+        raise ValueError("no ears")
+
+    detector = Detector(
+        pipeline=Pipeline(None),
+        queue=queue,
+        keeper=None,
+        clock=ManualClock(),
+        device="d",
+        site="",
+        first=lambda _outcome: None,
+        listeners=[broken, heard.append],
+        recorder=BrokenRecorder(),
+    )
+    for second in range(3):
+        await detector.process(Tick(second * NS))
+    troubles = [await queue.get() for _ in range(len(queue))]
+    assert [(t.name, t.active) for t in troubles if isinstance(t, SystemTrouble)] == [
+        ("recording", True),
+        ("listener", True),
+    ]
+    assert len(heard) == 3
+    await asyncio.sleep(0)
