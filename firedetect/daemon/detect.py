@@ -44,7 +44,7 @@ class Detector:
     processed: int = 0
     _decoder: Decoder = field(default_factory=Decoder)
     _before: Outcome | None = None
-    _kept_ns: int = 0
+    _kept_ns: int | None = None
 
     async def run(self) -> None:
         """Process events for ever."""
@@ -109,6 +109,9 @@ class Detector:
         self.queue.put(SystemTrouble(self.clock.monotonic_ns(), what, True, detail))  # noqa: FBT003
 
     async def _remember(self, t_ns: int) -> None:
+        if self._kept_ns is None:
+            # Not at once: what the last run left is folded by one of the next events.
+            self._kept_ns = t_ns
         due = t_ns - self._kept_ns > REMEMBER_EVERY_S * NS_PER_S
         if self.keeper is not None and (due or self.keeper.unsaved):
             self._kept_ns = t_ns

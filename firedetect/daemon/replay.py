@@ -46,10 +46,13 @@ class Summary:
     max_level: Level = Level.NORMAL
     reasons: set[str] = field(default_factory=set)
     troubles: set[str] = field(default_factory=set)
+    heard: int = 0
+    """Outcomes so far."""
     _level: Level = Level.NORMAL
 
     def hear(self, outcome: Outcome) -> None:
         """Fold one outcome."""
+        self.heard += 1
         self.duration_s = max(self.duration_s, outcome.t_s)
         for level in Level:
             if self._level < level <= outcome.level:
@@ -83,12 +86,14 @@ def replay(
     overrides: Overrides,
     hear: Callable[[Outcome], None],
     pace: Clock | None = None,
+    summary: Summary | None = None,
 ) -> Summary:
     """Replay one recording and return its summary; `pace` replays at the speed of that clock.
 
-    Raises RecordingError, after everything that could be read was replayed.
+    Raises RecordingError, after everything that could be read was replayed; a given `summary` then
+    tells of that part.
     """
-    summary = Summary()
+    summary = summary or Summary()
     pipeline = Pipeline(scorer, overrides.settings.decision if overrides.settings else None)
     resetter = _AutoReset(overrides.auto_reset_s)
     decoder = Decoder()
@@ -162,10 +167,14 @@ def replay_all(
     hear = {"json": _print_json, "summary": _print_nothing, "text": _print_changes()}[form]
     for path in recordings:
         begun = time.perf_counter()
-        summary = replay(path, scorer, overrides, hear, SystemClock() if real_time else None)
-        if form != "json":
-            record = summary.as_record(path, time.perf_counter() - begun)
-            print(json.dumps(record, allow_nan=False))
+        summary = Summary()
+        try:
+            replay(path, scorer, overrides, hear, SystemClock() if real_time else None, summary)
+        finally:
+            # Of a recording that is cut off, what could be read is told before the error.
+            if form != "json" and summary.heard:
+                record = summary.as_record(path, time.perf_counter() - begun)
+                print(json.dumps(record, allow_nan=False))
 
 
 def _print_json(outcome: Outcome) -> None:
