@@ -11,7 +11,9 @@ from firedetect.errors import (
     BusStuckError,
     CalibrationError,
     FrameRejectedError,
+    NoFrameError,
     SensorError,
+    TornFrameError,
 )
 from firedetect.readings import FaultKind, FrameRejected, SensorFault, Tick
 from firedetect.sensors.base import Driver
@@ -50,21 +52,26 @@ async def _read(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Cloc
         try:
             queue.put(await driver.read())
         except FrameRejectedError as error:
-            rejected = FrameRejected(
-                clock.monotonic_ns(), spec.sensor, FaultKind.IMPLAUSIBLE, str(error)
-            )
-            queue.put(rejected)
+            kind = _kind(error)
+            queue.put(FrameRejected(clock.monotonic_ns(), spec.sensor, kind, str(error)))
         if spec.interval_s > 0.0:
             next_ns = max(next_ns + round(spec.interval_s * NS_PER_S), clock.monotonic_ns())
             await sleep_until(clock, next_ns)
 
 
+_KINDS: tuple[tuple[type[SensorError], FaultKind], ...] = (
+    (BusStuckError, FaultKind.BUS_STUCK),
+    (CalibrationError, FaultKind.CALIBRATION),
+    (NoFrameError, FaultKind.NO_FRAME),
+    (TornFrameError, FaultKind.TORN),
+    (FrameRejectedError, FaultKind.IMPLAUSIBLE),
+    (SensorError, FaultKind.NO_ANSWER),
+)
+"""The first that fits."""
+
+
 def _kind(error: SensorError) -> FaultKind:
-    if isinstance(error, BusStuckError):
-        return FaultKind.BUS_STUCK
-    if isinstance(error, CalibrationError):
-        return FaultKind.CALIBRATION
-    return FaultKind.NO_ANSWER
+    return next(kind for known, kind in _KINDS if isinstance(error, known))
 
 
 async def tick(queue: EventQueue, clock: Clock) -> None:

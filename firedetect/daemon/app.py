@@ -152,7 +152,7 @@ def _announce(
     queue.put(SettingsChanged(now, settings.decision))
     queue.put(restored(settings, memory, now))
     for name, why in memory.troubles.items():
-        queue.put(SystemTrouble(now, name, True, why))  # noqa: FBT003
+        queue.put(SystemTrouble(now, name, active=True, detail=why))
     _log.info(
         "detecting",
         device=settings.device.id,

@@ -25,7 +25,15 @@ from firedetect.daemon.supervise import supervise
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import FiredetectError
 from firedetect.outputs.local import GpioLines
-from firedetect.readings import Restored, SettingsChanged, Started, Stream
+from firedetect.readings import (
+    GasCounts,
+    Restored,
+    SensorFault,
+    SettingsChanged,
+    Started,
+    Stream,
+    SubPage,
+)
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus, I2cPort, open_i2c
 from firedetect.sensors.catalog import configured
@@ -126,26 +134,34 @@ async def _record(
         )
         for spec in sensors
     } | {"tick": partial(tick, queue, clock)}
-    written = 0
+    written = readings = 0
+    last_fault = ""
     with RecordingWriter(target) as writer:
 
         async def write() -> None:
-            nonlocal written
+            nonlocal written, readings, last_fault
             while True:
-                writer.write(await queue.get())
+                event = await queue.get()
+                writer.write(event)
                 written += 1
+                readings += isinstance(event, SubPage | GasCounts)
+                last_fault = event.detail if isinstance(event, SensorFault) else last_fault
 
         tasks = [
             asyncio.create_task(supervise(name, task, queue, clock), name=name)
             for name, task in runs.items()
         ]
+        writing = asyncio.create_task(write())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, writing.cancel)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(write(), duration_s)
+            await asyncio.wait_for(writing, duration_s)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
     for bus in buses.values():
         await bus.close()
+    if not readings:
+        raise FiredetectError(f"{target}: no sensor delivered a reading: {last_fault}")
     return written
 
 

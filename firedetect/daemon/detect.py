@@ -106,7 +106,8 @@ class Detector:
     def _lose(self, what: str, error: Exception) -> None:
         detail = f"{type(error).__name__}: {error}"
         _log.error("given up", what=what, error=detail)
-        self.queue.put(SystemTrouble(self.clock.monotonic_ns(), what, True, detail))  # noqa: FBT003
+        now = self.clock.monotonic_ns()
+        self.queue.put(SystemTrouble(now, what, active=True, detail=detail))
 
     async def _remember(self, t_ns: int) -> None:
         if self._kept_ns is None:

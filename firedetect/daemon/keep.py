@@ -88,4 +88,5 @@ class Keeper:
         if not self._failing:
             _log.warning("cannot store", error=why, unsaved=self.unsaved)
             self._failing = True
-            self._queue.put(SystemTrouble(self._clock.monotonic_ns(), _TROUBLE, True, why))  # noqa: FBT003
+            now = self._clock.monotonic_ns()
+            self._queue.put(SystemTrouble(now, _TROUBLE, active=True, detail=why))

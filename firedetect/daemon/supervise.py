@@ -35,7 +35,8 @@ async def supervise(
             detail = f"{type(error).__name__}: {error}"
             log = _log.debug if failing else _log.warning
             log("task failed", task=name, error=detail, exc_info=not failing)
-            queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", True, detail))  # noqa: FBT003
+            now = clock.monotonic_ns()
+            queue.put(SystemTrouble(now, f"task:{name}", active=True, detail=detail))
             failing = True
         else:
             return
@@ -43,4 +44,4 @@ async def supervise(
             backoff_s = BACKOFF_FIRST_S
         await asyncio.sleep(backoff_s * rng.uniform(0.5, 1.0))
         backoff_s = min(2.0 * backoff_s, BACKOFF_MAX_S)
-        queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", False))  # noqa: FBT003
+        queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", active=False))

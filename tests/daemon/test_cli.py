@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -147,3 +149,16 @@ def test_scenarios_are_listed(tmp_path):
         for line in invoke("simulate", "list", "--json", cwd=tmp_path).stdout.splitlines()
     ]
     assert names == ["quiet-room", "people", "kettle", "candle", "waste-bin", "smoulder"]
+
+
+def test_recording_from_sensors_that_do_not_exist_is_a_stated_failure(tmp_path):
+    done = invoke("record", "-o", "r.mcap", "--duration", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no sensor delivered a reading" in done.stderr.splitlines()[-1]
+
+
+def test_the_bare_install_says_which_extra_is_missing():
+    code = "import sys; sys.modules['typer'] = None; import firedetect.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "firedetect: typer is missing: pip install 'firedetect[device]'\n"

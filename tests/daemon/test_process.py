@@ -9,6 +9,8 @@ import pytest
 
 from tests.daemon.helpers import Daemon, environment, firedetect
 
+pytestmark = pytest.mark.slow
+
 SENSITIVE = {
     "FIREDETECT_DECISION__THRESHOLDS__INFORMATIONAL": "0.05",
     "FIREDETECT_DECISION__THRESHOLDS__WARNING": "0.1",
@@ -25,7 +27,6 @@ def outbox(folder):
     return [(event_id, kind, json.loads(payload)) for event_id, kind, payload in rows]
 
 
-@pytest.mark.slow
 def test_an_alarm_survives_kill_and_restart_under_the_same_incident(tmp_path):
     with Daemon(tmp_path, "--simulate", "waste-bin", env=SENSITIVE) as daemon:
         daemon.wait_for("-> alert")
@@ -56,7 +57,6 @@ def test_an_alarm_survives_kill_and_restart_under_the_same_incident(tmp_path):
     assert took_s < 30.0
 
 
-@pytest.mark.slow
 def test_a_recorded_real_time_run_replays_byte_for_byte(tmp_path):
     live = firedetect(
         "run", "--simulate", "people", "--duration", "12", "--json", "--record", "r.mcap",

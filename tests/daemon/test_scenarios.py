@@ -22,7 +22,13 @@ def test_every_scenario_has_its_expectation():
     assert set(HIGHEST) == set(SCENARIOS)
 
 
-@pytest.mark.parametrize("name", sorted(SCENARIOS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if SCENARIOS[name].duration_s > 200 else [])
+        for name in sorted(SCENARIOS)
+    ],
+)
 def test_a_scenario_reaches_its_level_and_no_higher_one(name):
     heard = []
     summary = play(Settings(), name, duration_s=None, record=None, hear=heard.append)

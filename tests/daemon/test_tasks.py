@@ -19,7 +19,15 @@ from firedetect.daemon.siren import Siren
 from firedetect.daemon.supervise import supervise
 from firedetect.decision.machine import AlarmState
 from firedetect.decision.outcome import Outcome
-from firedetect.errors import BusError, BusStuckError, CalibrationError, FrameRejectedError
+from firedetect.errors import (
+    BusError,
+    BusStuckError,
+    CalibrationError,
+    FrameRejectedError,
+    NoFrameError,
+    SensorError,
+    TornFrameError,
+)
 from firedetect.outputs.local import Pattern, pattern_of
 from firedetect.readings import (
     Command,
@@ -154,6 +162,8 @@ def test_readings_come_every_interval():
         (BusError("gone"), FaultKind.NO_ANSWER),
         (BusStuckError("stuck"), FaultKind.BUS_STUCK),
         (CalibrationError("flipped"), FaultKind.CALIBRATION),
+        (NoFrameError("silent"), FaultKind.NO_FRAME),
+        (SensorError("restarted"), FaultKind.NO_ANSWER),
     ],
 )
 def test_a_lost_sensor_is_a_fault_and_is_opened_again(error, kind):
@@ -172,8 +182,10 @@ def test_a_sensor_that_stays_away_is_tried_again_within_five_seconds():
 
 
 def test_a_rejected_frame_is_no_lost_sensor():
-    events, driver = acquired([None, FrameRejectedError("torn"), None])
-    assert [event.detail for event in events if isinstance(event, FrameRejected)] == ["torn"]
+    events, driver = acquired([None, TornFrameError("torn"), FrameRejectedError("odd"), None])
+    rejected = [event for event in events if isinstance(event, FrameRejected)]
+    assert [event.kind for event in rejected] == [FaultKind.TORN, FaultKind.IMPLAUSIBLE]
+    assert [event.detail for event in rejected] == ["torn", "odd"]
     assert len(driver.opened) == 1
 
 
