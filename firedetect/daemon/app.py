@@ -28,6 +28,7 @@ from firedetect.daemon.supervise import supervise
 from firedetect.daemon.transitions import log_transitions
 from firedetect.daemon.warmup import warm_kernels
 from firedetect.decision.outcome import Outcome
+from firedetect.errors import FiredetectError
 from firedetect.outputs.local import Lines
 from firedetect.pipeline import Pipeline
 from firedetect.readings import SettingsChanged, Started, Stream, SystemTrouble
@@ -84,12 +85,28 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
             asyncio.create_task(supervise(name, run, parts.queue, around.clock), name=name)
             for name, run in parts.tasks.items()
         ]
+        for task in supervised:
+            task.add_done_callback(lambda ended: _stop_if_failed(ended, stop))
         notify("READY=1")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), around.duration_s)
         notify("STOPPING=1")
         _log.info("stopping")
+        failed = [task for task in supervised if _failure(task) is not None]
         await _stop(parts, supervised, around.clock)
+        for task in failed:
+            raise FiredetectError(f"task {task.get_name()} could not go on: {_failure(task)}")
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what ended a supervised task, None while it runs or if it ended well."""
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def _stop_if_failed(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """End the daemon when supervision itself failed: the service manager starts it again."""
+    if _failure(task) is not None:
+        stop.set()
 
 
 async def _stop(parts: _Parts, supervised: list[asyncio.Task[None]], clock: Clock) -> None:

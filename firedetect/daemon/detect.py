@@ -45,11 +45,16 @@ class Detector:
     _decoder: Decoder = field(default_factory=Decoder)
     _before: Outcome | None = None
     _kept_ns: int | None = None
+    _lost: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Process events for ever."""
+        """Process events for ever; one that cannot be processed is a trouble, the next goes on."""
         while True:
-            await self.process(await self.queue.get())
+            event = await self.queue.get()
+            try:
+                await self.process(event)
+            except Exception as error:  # noqa: BLE001 - the next event may be the fire
+                self._lose(f"detect:{type(event).__name__}", error)
 
     async def drain(self) -> None:
         """Process what is still in the queue."""
@@ -105,7 +110,10 @@ class Detector:
 
     def _lose(self, what: str, error: Exception) -> None:
         detail = f"{type(error).__name__}: {error}"
-        _log.error("given up", what=what, error=detail)
+        if what in self._lost:
+            return
+        self._lost.add(what)
+        _log.error("failed", what=what, error=detail, exc_info=error)
         now = self.clock.monotonic_ns()
         self.queue.put(SystemTrouble(now, what, active=True, detail=detail))
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import MutableMapping
@@ -33,19 +34,42 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
                 colors=out.isatty(), pad_event_to=0, exception_formatter=_short_trace
             )
         )
-        factory: Any = structlog.WriteLoggerFactory(file=out)
     else:
         processors.append(structlog.processors.format_exc_info)
         processors.append(_to_journal if choice == "journal" else _prefixed_json)
-        factory = structlog.WriteLoggerFactory(file=out)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=factory,
+        logger_factory=lambda *_: _Lines(out, for_people=choice == "text"),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes lines and never fails: a full disk or a closed pipe must not stop detection.
+
+    A person who closed the pipe wants the program to end; a service goes on unheard.
+    """
+
+    def __init__(self, out: TextIO, *, for_people: bool) -> None:
+        self._out = out
+        self._for_people = for_people
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        try:
+            self._out.write(message + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            if self._for_people:
+                signal.raise_signal(signal.SIGTERM)
+        except (OSError, ValueError):
+            # Nobody is left to be told by this way; troubles and page still tell.
+            pass
+
+    debug = info = warning = error = critical = msg
 
 
 def _short_trace(out: TextIO, trace: Any) -> None:  # noqa: ANN401 - structlog's signature
