@@ -11,11 +11,18 @@ from typing import Any
 
 from firedetect.clock import SystemClock
 from firedetect.config import Settings, load_gas_baseline
-from firedetect.errors import BundleError, ConfigError, FiredetectError
+from firedetect.errors import (
+    BundleError,
+    ConfigError,
+    FiredetectError,
+    FolderInUseError,
+    StorageError,
+)
 from firedetect.model.bundle import default_bundle_path, load_bundle
 from firedetect.outputs.local import find_chip
 from firedetect.sensors.bus import I2cBus, open_i2c
 from firedetect.sensors.catalog import SensorSpec, configured
+from firedetect.storage.folder import DataFolder
 
 MIN_FREE_BYTES = 200 * 1024 * 1024
 EARLIEST_YEAR_S = 1_767_225_600
@@ -51,12 +58,35 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield one finding per check, in the order in which a person would mend them."""
-    yield from _sensors(settings)
+    if _is_running(settings.device.data_dir):
+        # Two readers would take each other's sub-pages.
+        yield Finding(
+            "sensors",
+            "warn",
+            "not touched: a running detector reads them",
+            "`firedetect status` tells what it sees; stop it to check the buses",
+        )
+    else:
+        yield from _sensors(settings)
     yield _model(settings)
     yield _calibration(settings)
     yield _outputs(settings)
     yield _disk(settings.device.data_dir)
     yield _clock()
+
+
+def _is_running(folder: Path) -> bool:
+    """Whether a daemon holds the data folder."""
+    if not folder.exists():
+        return False
+    try:
+        DataFolder(folder).close()
+    except FolderInUseError:
+        return True
+    except StorageError:
+        # The check of the disk says what is wrong with it.
+        return False
+    return False
 
 
 def _sensors(settings: Settings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from firedetect.model.bundle import default_bundle_path
+from firedetect.storage.folder import DataFolder
 from tests.daemon.helpers import invoke
 
 COMMANDS = [
@@ -162,3 +163,11 @@ def test_the_bare_install_says_which_extra_is_missing():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "firedetect: typer is missing: pip install 'firedetect[device]'\n"
+
+
+def test_the_doctor_leaves_the_sensors_of_a_running_detector_alone(tmp_path):
+    with DataFolder(tmp_path / "var"):
+        done = invoke("doctor", "--json", cwd=tmp_path)
+    findings = {f["name"]: f for f in map(json.loads, done.stdout.splitlines())}
+    assert findings["sensors"]["state"] == "warn"
+    assert "bus i2c-1" not in findings
