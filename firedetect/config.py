@@ -93,7 +93,7 @@ class ThermalSettings(_Section):
     enabled: bool = True
     bus: Annotated[int, Field(ge=0, le=255)] = 1
     address: Annotated[int, Field(ge=0x08, le=0x77)] = 0x33
-    refresh_hz: Literal[1, 2, 4, 8, 16, 32] = 8
+    refresh_hz: Literal[2, 4, 8, 16, 32] = 8
     pattern: Literal["chess", "interleaved"] = "chess"
     emissivity: Annotated[float, Field(ge=0.1, le=1.0)] = 0.95
     ta_shift_c: Annotated[float, Field(ge=0.0, le=30.0)] = 8.0

@@ -57,6 +57,7 @@ class Pipeline:
         self._last_event_id: str | None = None
         self._system: dict[str, str] = {}
         self._pending_ns: int | None = None
+        self._scored_ns = 0
         self._shown: tuple[object, ...] = ()
 
     def step(self, event: Event) -> Outcome | None:
@@ -82,6 +83,7 @@ class Pipeline:
         if self._pending_ns is None:
             return None
         t_ns, self._pending_ns = self._pending_ns, None
+        self._scored_ns = t_ns
         row = self._features.row()
         self._judge.score(t_ns, self._model.score(row))
         features = dict(zip(COLUMNS, row.tolist(), strict=True))
@@ -96,6 +98,11 @@ class Pipeline:
             outcome = self.score()
             if outcome is not None:
                 yield outcome
+
+    @property
+    def baseline_known(self) -> bool:
+        """Whether the clean-air baseline of the gas board has been commissioned or learnt."""
+        return not self._features.films.clean_air.learning
 
     def remembered(self, t_ns: int) -> Restored:
         """Return what must survive a restart."""
@@ -221,8 +228,10 @@ class Pipeline:
         for sensor in self._health.advance(event.t_ns):
             self._features.lose(sensor)
         self._features.advance(event.t_ns)
-        # Without images the second's tick completes the vector: gas and air must still alarm.
-        if not self._health.trusted(Sensor.THERMAL):
+        # Without an image in the last second its tick completes the vector: gas and air must still
+        # alarm, and the scores of a slow array must still confirm a level.
+        slow = event.t_ns - self._scored_ns >= NS_PER_S
+        if slow or not self._health.trusted(Sensor.THERMAL):
             self._pending_ns = event.t_ns
 
     def _lose(self, sensor: Sensor, kind: FaultKind) -> None:

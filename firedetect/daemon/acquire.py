@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,25 +29,21 @@ _log = structlog.get_logger()
 
 async def acquire(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock) -> None:
     """Read one sensor for ever."""
-    pause_s = REOPEN_FIRST_S
-    failing = False
-    rng = random.Random(spec.sensor)  # noqa: S311 - spreads retries, guards no secret
+    reopen = _Reopen(random.Random(spec.sensor))  # noqa: S311 - spreads retries, guards no secret
     while True:
         try:
             queue.put(await driver.open())
-            await _read(spec, driver, queue, clock)
+            await _read(spec, driver, queue, clock, reopen)
         except SensorError as error:
-            log = _log.debug if failing else _log.warning
+            log = _log.debug if reopen.failing else _log.warning
             log("sensor lost", sensor=spec.sensor.value, error=str(error))
             queue.put(SensorFault(clock.monotonic_ns(), spec.sensor, _kind(error), str(error)))
-            if not failing:
-                pause_s = REOPEN_FIRST_S
-            failing = True
-        await asyncio.sleep(pause_s * rng.uniform(0.7, 1.0))
-        pause_s = min(2.0 * pause_s, REOPEN_MAX_S)
+        await asyncio.sleep(reopen.next_pause_s())
 
 
-async def _read(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock) -> None:
+async def _read(
+    spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock, reopen: "_Reopen"
+) -> None:
     next_ns = clock.monotonic_ns()
     while True:
         try:
@@ -54,9 +51,32 @@ async def _read(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Cloc
         except FrameRejectedError as error:
             kind = _kind(error)
             queue.put(FrameRejected(clock.monotonic_ns(), spec.sensor, kind, str(error)))
+        else:
+            reopen.works()
         if spec.interval_s > 0.0:
             next_ns = max(next_ns + round(spec.interval_s * NS_PER_S), clock.monotonic_ns())
             await sleep_until(clock, next_ns)
+
+
+@dataclass(slots=True)
+class _Reopen:
+    """Pauses between attempts: random, bounded, short again once the sensor has worked."""
+
+    rng: random.Random
+    failing: bool = False
+    _pause_s: float = REOPEN_FIRST_S
+
+    def works(self) -> None:
+        """Note a good reading."""
+        self.failing = False
+        self._pause_s = REOPEN_FIRST_S
+
+    def next_pause_s(self) -> float:
+        """Note a failure and return how long to wait."""
+        self.failing = True
+        pause_s = self._pause_s * self.rng.uniform(0.7, 1.0)
+        self._pause_s = min(2.0 * self._pause_s, REOPEN_MAX_S)
+        return pause_s
 
 
 _KINDS: tuple[tuple[type[SensorError], FaultKind], ...] = (

@@ -20,7 +20,7 @@ from firedetect.daemon.control import ControlServer
 from firedetect.daemon.detect import Detector
 from firedetect.daemon.keep import Keeper
 from firedetect.daemon.models import scorer_or_none
-from firedetect.daemon.notify import feed_watchdog, notify
+from firedetect.daemon.notify import feed_watchdog, is_service, notify
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remember import Memory, open_memory, restored
 from firedetect.daemon.siren import Siren
@@ -28,7 +28,7 @@ from firedetect.daemon.supervise import supervise
 from firedetect.daemon.transitions import log_transitions
 from firedetect.daemon.warmup import warm_kernels
 from firedetect.decision.outcome import Outcome
-from firedetect.errors import FiredetectError
+from firedetect.errors import FiredetectError, WebError
 from firedetect.outputs.local import Lines
 from firedetect.pipeline import Pipeline
 from firedetect.readings import SettingsChanged, Started, Stream, SystemTrouble
@@ -110,14 +110,14 @@ def _stop_if_failed(task: asyncio.Task[None], stop: asyncio.Event) -> None:
 
 
 async def _stop(parts: _Parts, supervised: list[asyncio.Task[None]], clock: Clock) -> None:
-    """End in order: no new events, then what is queued, then state, outputs, buses."""
+    """End in order: no new events, then what is queued, then outputs, state, buses."""
     for task in supervised:
         task.cancel()
     await asyncio.wait(supervised)
     await parts.detector.drain()
-    await parts.keeper.close(parts.detector.pipeline.remembered(clock.monotonic_ns()))
     if parts.siren is not None:
         await parts.siren.close()
+    await parts.keeper.close(parts.detector.pipeline.remembered(clock.monotonic_ns()))
     for bus in parts.buses.values():
         await bus.close()
 
@@ -151,9 +151,9 @@ async def _assemble(
         for number in {spec.bus for spec in sensors}
     }
     parts = _Parts(queue, detector, sensors, buses, keeper, siren)
+    _announce(settings, parts, memory, clock, refused)
     if around.served:
         await stack.enter_async_context(_served(settings, memory, parts, view, clock))
-    _announce(settings, parts, memory, clock, refused)
     _plan_tasks(parts, around)
     return parts
 
@@ -215,13 +215,30 @@ async def _served(
         parts.detector.listeners.append(control.heard)
     try:
         if page is not None:
-            address = await page.start()
-            _log.info("page", address=address)
+            await _start_page(page, parts.queue, clock)
         if control is not None:
-            await control.start()
+            try:
+                await control.start()
+            except (FiredetectError, OSError) as error:
+                _give_up("control", error, parts.queue, clock)
         yield
     finally:
         if control is not None:
             await control.close()
         if page is not None:
             await page.close()
+
+
+async def _start_page(page: WebServer, queue: EventQueue, clock: Clock) -> None:
+    """Start the page; only a person's start may end because of it, a service detects without."""
+    try:
+        _log.info("page", address=await page.start())
+    except WebError as error:
+        if not is_service():
+            raise
+        _give_up("page", error, queue, clock)
+
+
+def _give_up(what: str, error: Exception, queue: EventQueue, clock: Clock) -> None:
+    _log.error("goes on without", what=what, error=str(error))
+    queue.put(SystemTrouble(clock.monotonic_ns(), what, active=True, detail=str(error)))

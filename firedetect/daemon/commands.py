@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import tempfile
@@ -17,8 +16,10 @@ from firedetect.clock import Clock, ManualClock, SystemClock, run_virtual
 from firedetect.config import LogSettings, Settings
 from firedetect.daemon.acquire import acquire, tick
 from firedetect.daemon.app import Surroundings, run_daemon
+from firedetect.daemon.background import BackgroundStream
 from firedetect.daemon.emulation import emulated_port, find_episode
 from firedetect.daemon.logs import configure_logging
+from firedetect.daemon.notify import is_service
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.replay import Summary
 from firedetect.daemon.supervise import supervise
@@ -55,20 +56,33 @@ def run(
     record: Path | None,
 ) -> None:
     """Run the detector on the Pi's buses or on an emulated one, until stopped or for a while."""
-    configure_logging(settings.log, sys.stderr if json_lines else sys.stdout)
+    log_out = BackgroundStream(
+        sys.stderr if json_lines else sys.stdout, end_unread=not is_service()
+    )
+    json_out = BackgroundStream(sys.stdout, end_unread=True) if json_lines else None
+    configure_logging(settings.log, log_out)
     clock = SystemClock()
     around = Surroundings(
         clock=clock,
         open_port=_ports(settings, simulate, clock),
         lines=GpioLines(settings.outputs) if settings.outputs.enabled and not simulate else None,
         powered_s=_powered(simulate),
-        listeners=(print_json,) if json_lines else (),
+        listeners=(partial(_write_json, json_out),) if json_out is not None else (),
         record=record,
         duration_s=duration_s,
     )
     if simulate is not None:
         _log.info("simulating", scenario=simulate, what=SCENARIOS[simulate].summary)
-    asyncio.run(run_daemon(settings, around))
+    try:
+        asyncio.run(run_daemon(settings, around))
+    finally:
+        log_out.close()
+        if json_out is not None:
+            json_out.close()
+
+
+def _write_json(out: BackgroundStream, outcome: Outcome) -> None:
+    out.write(outcome.as_json() + "\n")
 
 
 def play(
@@ -166,14 +180,8 @@ async def _record(
 
 
 def print_json(outcome: Outcome) -> None:
-    """Print one outcome as a line of JSON; ends the program when nobody reads any more."""
-    try:
-        sys.stdout.write(outcome.as_json() + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered must not fail again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        os.kill(os.getpid(), signal.SIGTERM)
+    """Print one outcome as a line of JSON."""
+    sys.stdout.write(outcome.as_json() + "\n")
 
 
 def _ports(settings: Settings, simulate: str | None, clock: Clock) -> Callable[[int], I2cPort]:

@@ -18,6 +18,8 @@ from firedetect.readings import Command, CommandAction, CommandSource
 
 ANSWER_LIMIT_S = 5.0
 _LINE_LIMIT = 4096
+_WAITING_MAX = 16
+"""Commands under way at once: a flood must not fill the queue of events."""
 _PATH_LIMIT = 100
 """Unix sockets have short paths; the kernel's limit is 107 bytes."""
 
@@ -73,7 +75,9 @@ class ControlServer:
             try:
                 line = await asyncio.wait_for(reader.readline(), ANSWER_LIMIT_S)
                 answer = await self._answer(line)
-            except (TimeoutError, ValueError, KeyError, TypeError) as error:
+            except TimeoutError:
+                answer = {"error": "no answer in time; the command may still be carried out"}
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 answer = {"error": f"not understood: {error}"}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
@@ -92,9 +96,14 @@ class ControlServer:
             None if duration is None else float(duration),
         )
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= _WAITING_MAX:
+            return {"error": "too many commands at once"}
         self._waiting[command.command_id] = future
         self._queue.put(command)
-        return await asyncio.wait_for(future, ANSWER_LIMIT_S)
+        try:
+            return await asyncio.wait_for(future, ANSWER_LIMIT_S)
+        finally:
+            self._waiting.pop(command.command_id, None)
 
 
 def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:

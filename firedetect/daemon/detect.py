@@ -19,6 +19,9 @@ from firedetect.sensors.recording import RecordingWriter
 SCORE_LIMIT_S = 0.2
 REMEMBER_EVERY_S = 600.0
 """How often the drifting gas baseline is stored when nothing else happens."""
+LAG_TROUBLE_S = 2.0
+LAG_OVER_S = 10.0
+"""Detection that is so far behind is a trouble, until it has kept up for a while."""
 
 _log = structlog.get_logger()
 
@@ -45,21 +48,23 @@ class Detector:
     _decoder: Decoder = field(default_factory=Decoder)
     _before: Outcome | None = None
     _kept_ns: int | None = None
+    _reached_ns: int = 0
+    _dropped: int = 0
+    _late: bool = False
+    _late_ns: int = 0
+    _baseline_kept: bool = False
     _lost: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Process events for ever; one that cannot be processed is a trouble, the next goes on."""
         while True:
-            event = await self.queue.get()
-            try:
-                await self.process(event)
-            except Exception as error:  # noqa: BLE001 - the next event may be the fire
-                self._lose(f"detect:{type(event).__name__}", error)
+            await self._process_guarded(await self.queue.get())
+            self._watch_lag()
 
     async def drain(self) -> None:
         """Process what is still in the queue."""
         while len(self.queue) > 0:
-            await self.process(await self.queue.get())
+            await self._process_guarded(await self.queue.get())
 
     async def process(self, event: Event) -> None:
         """Process one event to its end: an alarm is stored before the next one is taken."""
@@ -74,12 +79,44 @@ class Detector:
             asked_ns = self.clock.monotonic_ns()
             scored = self.pipeline.score()
             took_s = (self.clock.monotonic_ns() - asked_ns) / NS_PER_S
-            if took_s > SCORE_LIMIT_S:
-                self.queue.put(ScoreOverrun(self.clock.monotonic_ns(), took_s))
             if scored is not None:
                 await self._hand_on(scored)
+            if took_s > SCORE_LIMIT_S:
+                await self._note_late_score(ScoreOverrun(reading.t_ns, took_s))
         self.processed += 1
         await self._remember(event.t_ns)
+
+    async def _process_guarded(self, event: Event) -> None:
+        try:
+            await self.process(event)
+        except Exception as error:  # noqa: BLE001 - the next event may be the fire
+            self._lose(f"detect:{type(event).__name__}", error)
+        self._reached_ns = event.t_ns
+
+    async def _note_late_score(self, late: ScoreOverrun) -> None:
+        # Right behind its image: a backlog must not put other scores between late ones.
+        if self.recorder is not None:
+            self._record(partial(self.recorder.write, late))
+        outcome = self.pipeline.step(late)
+        if outcome is not None:
+            await self._hand_on(outcome)
+
+    def _watch_lag(self) -> None:
+        """Say when detection falls behind or readings had to be dropped, and when that is over."""
+        now = self.clock.monotonic_ns()
+        behind_s = (now - self._reached_ns) / NS_PER_S
+        dropped = self.queue.dropped > self._dropped
+        self._dropped = self.queue.dropped
+        if behind_s > LAG_TROUBLE_S or dropped:
+            self._late_ns = now
+            if not self._late:
+                self._late = True
+                detail = f"detection is {behind_s:.1f} s behind, {self._dropped} readings dropped"
+                _log.warning(detail)
+                self.queue.put(SystemTrouble(now, "late", active=True, detail=detail))
+        elif self._late and now - self._late_ns > LAG_OVER_S * NS_PER_S:
+            self._late = False
+            self.queue.put(SystemTrouble(now, "late", active=False))
 
     async def _hand_on(self, outcome: Outcome) -> None:
         self.first(outcome)
@@ -122,6 +159,9 @@ class Detector:
             # Not at once: what the last run left is folded by one of the next events.
             self._kept_ns = t_ns
         due = t_ns - self._kept_ns > REMEMBER_EVERY_S * NS_PER_S
-        if self.keeper is not None and (due or self.keeper.unsaved):
+        # A clean-air baseline that was just learnt must not be learnt again in smoke.
+        learnt = self.pipeline.baseline_known and not self._baseline_kept
+        self._baseline_kept |= learnt
+        if self.keeper is not None and (due or learnt or self.keeper.unsaved):
             self._kept_ns = t_ns
             await self.keeper.keep(self.pipeline.remembered(t_ns))

@@ -1,12 +1,12 @@
 """Log lines: text for people, JSON with a priority prefix for services, or the journal itself."""
 
+import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import structlog
 
@@ -16,7 +16,20 @@ _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _JOURNAL = "/run/systemd/journal/socket"
 
 
-def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+class Lines(Protocol):
+    """What log lines are written to."""
+
+    def write(self, text: str, /) -> int:
+        """Take some text."""
+
+    def flush(self) -> None:
+        """Hand it on."""
+
+    def isatty(self) -> bool:
+        """Whether a person sees it at once."""
+
+
+def configure_logging(settings: LogSettings, stream: Lines | None = None) -> None:
     """Set the program's logging up once; `stream` is standard output unless given."""
     out = stream or sys.stdout
     choice = settings.format
@@ -42,32 +55,22 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=lambda *_: _Lines(out, for_people=choice == "text"),
+        logger_factory=lambda *_: _Logger(out),
         cache_logger_on_first_use=False,
     )
 
 
-class _Lines:
-    """Writes lines and never fails: a full disk or a closed pipe must not stop detection.
+class _Logger:
+    """Writes lines and never fails: a full disk or a closed pipe must not stop detection."""
 
-    A person who closed the pipe wants the program to end; a service goes on unheard.
-    """
-
-    def __init__(self, out: TextIO, *, for_people: bool) -> None:
+    def __init__(self, out: Lines) -> None:
         self._out = out
-        self._for_people = for_people
 
     def msg(self, message: str) -> None:
         """Write one line."""
-        try:
+        with contextlib.suppress(OSError, ValueError):
             self._out.write(message + "\n")
             self._out.flush()
-        except BrokenPipeError:
-            if self._for_people:
-                signal.raise_signal(signal.SIGTERM)
-        except (OSError, ValueError):
-            # Nobody is left to be told by this way; troubles and page still tell.
-            pass
 
     debug = info = warning = error = critical = msg
 
@@ -91,6 +94,8 @@ def _to_journal(logger: object, method: str, fields: MutableMapping[str, Any]) -
     data = b"".join(_journal_field(key, value) for key, value in record.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
+            # A journal that hangs on a dying disk must not hold the detector.
+            journal.settimeout(0.0)
             journal.sendto(data, _JOURNAL)
     except OSError:
         return _prefixed_json(logger, method, fields)

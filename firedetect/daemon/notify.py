@@ -9,6 +9,11 @@ from collections.abc import Callable
 STATES = frozenset({"READY=1", "STOPPING=1", "WATCHDOG=1"})
 
 
+def is_service() -> bool:
+    """Whether a service manager started this process and waits for its readiness."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def notify(state: str) -> None:
     """Send one state, for example `READY=1`; see sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
@@ -26,9 +31,9 @@ def notify(state: str) -> None:
 
 
 def watchdog_interval_s() -> float | None:
-    """Return half of the manager's watchdog time, None if it set none."""
+    """Return a quarter of the manager's watchdog time, None if it set none."""
     given = os.environ.get("WATCHDOG_USEC", "")
-    return int(given) / 2e6 if given.isdigit() and int(given) > 0 else None
+    return int(given) / 4e6 if given.isdigit() and int(given) > 0 else None
 
 
 async def feed_watchdog(progress: Callable[[], int]) -> None:

@@ -1,16 +1,19 @@
 """What a start finds of the last run; a disk that cannot be used never stops detection."""
 
+import contextlib
 import json
+import sqlite3
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 
 from firedetect.clock import NS_PER_S, Clock
 from firedetect.config import Settings, load_gas_baseline
-from firedetect.errors import FolderInUseError, StorageError
+from firedetect.errors import ConfigError, FolderInUseError, StorageError
 from firedetect.readings import Restored
-from firedetect.sensors.codec import decode
+from firedetect.sensors.codec import decode, encode
 from firedetect.storage.folder import DataFolder
 from firedetect.storage.store import Store, read_remembered
 
@@ -32,9 +35,9 @@ class Memory:
 
 
 def open_memory(settings: Settings, clock: Clock, stack: ExitStack) -> Memory:
-    """Open the data folder; raises FolderInUseError if another daemon has it."""
+    """Open the data folder; raises FolderInUseError if another daemon has it, nothing else."""
     path = settings.device.data_dir
-    folder = None
+    folder = store = None
     try:
         folder = stack.enter_context(DataFolder(path))
         store = Store(folder.database)
@@ -42,33 +45,63 @@ def open_memory(settings: Settings, clock: Clock, stack: ExitStack) -> Memory:
         remembered = store.remembered()
     except FolderInUseError:
         raise
-    except StorageError as error:
-        _log.error("state is kept in memory only", error=str(error))
-        # Without a counter the wall clock keeps event ids apart.
-        boot = clock.wall_ns() // NS_PER_S
-        remembered = read_remembered(path / "firedetect.db")
-        return Memory(Store.in_memory(), boot, remembered, folder, {"storage": str(error)})
+    except (StorageError, sqlite3.Error, OSError, ValueError) as error:
+        if store is not None:
+            with contextlib.suppress(sqlite3.Error):
+                store.close()
+        return _without_disk(path / "firedetect.db", clock, folder, error)
     aside = store.moved_aside
     troubles = {} if aside is None else {"database": f"damaged, now {aside.name}"}
     return Memory(store, boot, remembered, folder, troubles)
 
 
+def _without_disk(
+    database: Path, clock: Clock, folder: DataFolder | None, error: Exception
+) -> Memory:
+    """Return a memory that ends with this run, with what can still be read of the last one."""
+    why = str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+    _log.error("state is kept in memory only", error=why)
+    troubles = {"storage": why}
+    remembered = None
+    try:
+        remembered = read_remembered(database)
+    except (StorageError, ValueError) as unread:
+        _log.error("the state of the last run cannot be read", error=str(unread))
+        troubles["memory"] = "the state of the last run cannot be read"
+    # Without a counter the wall clock keeps event ids apart.
+    boot = clock.wall_ns() // NS_PER_S
+    return Memory(Store.in_memory(), boot, remembered, folder, troubles)
+
+
 def restored(settings: Settings, memory: Memory, now_ns: int) -> Restored:
-    """Return what the last run left, with the gas calibration that the settings name."""
+    """Return what the last run left, with the gas calibration that the settings name.
+
+    What cannot be read is left out and added to the troubles of `memory`.
+    """
     event = Restored(now_ns)
     if memory.remembered is not None:
         try:
-            known = decode("Restored", json.loads(memory.remembered))
-        except (ValueError, KeyError, TypeError) as error:
-            _log.error("the remembered state cannot be read", error=str(error))
+            event = replace(_decoded(memory.remembered), t_ns=now_ns)
+        except Exception as error:  # noqa: BLE001 - no content of a disk may end the start
+            _log.error("the remembered state cannot be read", error=repr(error))
             memory.troubles["memory"] = "the remembered state cannot be read"
-        else:
-            assert isinstance(known, Restored)  # noqa: S101 - decoded by that name
-            event = replace(known, t_ns=now_ns)
     path = settings.gas.calibration
     if path is not None:
-        calibrated = load_gas_baseline(path)
+        try:
+            calibrated = load_gas_baseline(path)
+        except (ConfigError, ValueError, RecursionError) as error:
+            _log.error("the gas calibration cannot be used", error=str(error))
+            memory.troubles["calibration"] = str(error)
+            return event
         # A new calibration file begins without the drift of the old one.
         if event.gas_baseline != calibrated:
             event = replace(event, gas_baseline=calibrated, gas_tracked=None)
     return event
+
+
+def _decoded(text: str) -> Restored:
+    known = decode("Restored", json.loads(text))
+    assert isinstance(known, Restored)  # noqa: S101 - decoded by that name
+    # JSON may escape half a character, which no message could carry on: refused here.
+    json.dumps(encode(known), ensure_ascii=False).encode()
+    return known

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -11,6 +10,7 @@ from firedetect.daemon.queue import EventQueue
 from firedetect.decision.outcome import Outcome
 from firedetect.outputs.local import Lines, Pattern, pattern_of
 from firedetect.readings import SystemTrouble
+from firedetect.sensors.bus import DaemonExecutor
 
 SWITCH_LIMIT_S = 0.2
 _REFRESH_S = 1.0
@@ -29,7 +29,7 @@ class Siren:
         self._clock = clock
         self._wanted = Pattern()
         self._changed = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
+        self._thread = DaemonExecutor("outputs")
         self._switching: asyncio.Future[None] | None = None
         self._failing = False
 
@@ -49,11 +49,14 @@ class Siren:
             await self._switch()
 
     async def close(self) -> None:
-        """Release the lines."""
+        """Release the lines, or leave them to the end of the process if one blocks."""
         loop = asyncio.get_running_loop()
         closing = loop.run_in_executor(self._thread, self._lines.close)
-        await asyncio.wait([closing], timeout=SWITCH_LIMIT_S)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        closing.add_done_callback(_released)
+        done, _ = await asyncio.wait([closing], timeout=SWITCH_LIMIT_S)
+        if not done:
+            _log.error("outputs cannot be released", error="a line blocks")
+        self._thread.shutdown(wait=False)
 
     async def _switch(self) -> None:
         if self._switching is not None and not self._switching.done():
@@ -75,3 +78,9 @@ class Siren:
         if problem:
             _log.error("outputs cannot be switched", error=problem)
         self._queue.put(SystemTrouble(self._clock.monotonic_ns(), _TROUBLE, self._failing, problem))
+
+
+def _released(closing: "asyncio.Future[None]") -> None:
+    error = None if closing.cancelled() else closing.exception()
+    if error is not None:
+        _log.error("outputs cannot be released", error=f"{type(error).__name__}: {error}")

@@ -12,6 +12,8 @@ from firedetect.readings import SystemTrouble
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 10.0
+CALM_S = 5.0
+"""A restarted task that ran for so long works again: its trouble ends."""
 STABLE_S = 30.0
 """A task that ran for so long starts with the first pause again."""
 
@@ -27,6 +29,9 @@ async def supervise(
     rng = random.Random(name)  # noqa: S311 - spreads retries, guards no secret
     while True:
         started_ns = clock.monotonic_ns()
+        calm = None
+        if failing:
+            calm = asyncio.get_running_loop().call_later(CALM_S, _calm_down, name, queue, clock)
         try:
             await run()
         except asyncio.CancelledError:
@@ -40,8 +45,14 @@ async def supervise(
             failing = True
         else:
             return
+        finally:
+            if calm is not None:
+                calm.cancel()
         if clock.monotonic_ns() - started_ns > STABLE_S * NS_PER_S:
             backoff_s = BACKOFF_FIRST_S
         await asyncio.sleep(backoff_s * rng.uniform(0.5, 1.0))
         backoff_s = min(2.0 * backoff_s, BACKOFF_MAX_S)
-        queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", active=False))
+
+
+def _calm_down(name: str, queue: EventQueue, clock: Clock) -> None:
+    queue.put(SystemTrouble(clock.monotonic_ns(), f"task:{name}", active=False))

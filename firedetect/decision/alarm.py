@@ -1,5 +1,6 @@
 """The latched alarm: its level, incident, and what people do with it."""
 
+import math
 from dataclasses import dataclass
 
 from firedetect.config import DecisionSettings
@@ -11,6 +12,7 @@ NS_PER_S = 1_000_000_000
 DRILL_S = 60.0
 DRILL_MAX_S = 3600.0
 """A drill ends by itself, at the latest after an hour."""
+_NO_DURATION = "the duration is no number of seconds"
 
 
 @dataclass(slots=True)
@@ -58,16 +60,20 @@ class Alarm:
         return self._apply(AlarmInput.ACKNOWLEDGE)
 
     def silence(self, command: Command) -> str:
-        """Silence the sounders for a while; returns why not, or nothing."""
+        """Silence the sounders for a while, or end a drill; returns why not, or nothing."""
         remote = command.source is CommandSource.REMOTE
         if remote and self.level is Level.EMERGENCY and not self.settings.remote_emergency_silence:
             return "an emergency cannot be silenced from afar"
+        limit_s = self.settings.silence_max_s
+        ends_ns = _end_ns(command, limit_s, limit_s)
+        if ends_ns is None:
+            return _NO_DURATION
+        if self.drill and self.state is AlarmState.CLEAR:
+            self._drill_until_ns = None
+            return ""
         refused = self._apply(AlarmInput.SILENCE)
         if not refused:
-            limit_s = self.settings.silence_max_s
-            wanted_s = limit_s if command.duration_s is None else command.duration_s
-            seconds = min(max(wanted_s, 1.0), limit_s)
-            self._silent_until_ns = command.t_ns + round(seconds * NS_PER_S)
+            self._silent_until_ns = ends_ns
         return refused
 
     def reset(self) -> str:
@@ -82,9 +88,10 @@ class Alarm:
 
     def start_drill(self, command: Command) -> str:
         """Sound the outputs as a drill; a real alarm goes on beside it."""
-        wanted_s = DRILL_S if command.duration_s is None else command.duration_s
-        seconds = min(max(wanted_s, 1.0), DRILL_MAX_S)
-        self._drill_until_ns = command.t_ns + round(seconds * NS_PER_S)
+        ends_ns = _end_ns(command, DRILL_S, DRILL_MAX_S)
+        if ends_ns is None:
+            return _NO_DURATION
+        self._drill_until_ns = ends_ns
         return ""
 
     def advance(self, t_ns: int) -> None:
@@ -100,3 +107,11 @@ class Alarm:
         step = ALARM_TABLE[self.state, happened]
         self.state = step.state
         return step.refused
+
+
+def _end_ns(command: Command, default_s: float, limit_s: float) -> int | None:
+    """Return when what was asked for ends, at the latest after the limit; None for no number."""
+    wanted_s = default_s if command.duration_s is None else command.duration_s
+    if not math.isfinite(wanted_s):
+        return None
+    return command.t_ns + round(min(max(wanted_s, 1.0), limit_s) * NS_PER_S)

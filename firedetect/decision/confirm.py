@@ -64,7 +64,7 @@ class ScoreLevel:
         """Whether any of the last n seconds reached a latching level."""
         second = t_ns // NS_PER_S
         limit = self._threshold(Level.ALERT)
-        window = self.settings.confirm.n
+        window = max(self.settings.confirm.n, self.settings.confirm_emergency.n)
         return any(second - when < window and score >= limit for when, score in self._seconds)
 
     def reset(self, t_ns: int) -> None:
@@ -80,7 +80,9 @@ class ScoreLevel:
         for level in Level:
             if level is Level.NORMAL:
                 continue
-            if highest < self._threshold(level) - self.settings.hysteresis:
+            threshold = self._threshold(level)
+            # Half of a low threshold: with more no score could ever end its level.
+            if highest < threshold - min(self.settings.hysteresis, threshold / 2.0):
                 self._quiet_s[level] = self._quiet_s.get(level, 0) + 1
             else:
                 self._quiet_s[level] = 0

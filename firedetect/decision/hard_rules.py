@@ -20,9 +20,12 @@ AIR_RATE_HOLD_S = 5.0
 REGION_MIN_PX = 3
 GROWTH = 1.3
 GROWTH_WINDOW_S = 20.0
-"""H3 and H4: the area grows by 30 % within 20 s of having been there."""
+APPEARED_HOLD_S = 10.0
+"""H3 and H4: the area grows by 30 % within 20 s, or appears and stays for 10 s."""
 SHARE_EMERGENCY = 0.02
 SHARE_HOLD_S = 3.0
+SHARE_GRACE_S = 0.6
+"""A flame that flickers below 2 % for an image or two is still the same flame."""
 SHARE_EMERGENCY_AT_ONCE = 0.06
 SHARE_IMAGES = 2
 """H3: 2 % of the image for 3 s, or 6 % in two images in a row."""
@@ -65,17 +68,21 @@ class HardVerdict:
 
 @dataclass(slots=True)
 class _Held:
-    """How long a condition has been true without a break in itself or in its input."""
+    """How long a condition has been true, without a break but for `grace_s`."""
 
+    grace_s: float = 0.0
     since_ns: int | None = None
     last_ns: int = 0
+    last_true_ns: int = 0
 
     def holds(self, t_ns: int, *, true: bool, for_s: float) -> bool:
         broken = t_ns - self.last_ns > INPUT_GAP_S * NS_PER_S
         self.last_ns = t_ns
         if not true:
-            self.since_ns = None
+            if t_ns - self.last_true_ns > self.grace_s * NS_PER_S:
+                self.since_ns = None
             return False
+        self.last_true_ns = t_ns
         if self.since_ns is None or broken:
             self.since_ns = t_ns
         return t_ns - self.since_ns >= for_s * NS_PER_S
@@ -83,19 +90,34 @@ class _Held:
 
 @dataclass(slots=True)
 class _Growth:
-    """Whether an area that was already there grew within the last 20 s."""
+    """Whether an area grew within the last 20 s.
+
+    An area that was there and grew counts at once. One that appears counts when it has stayed for
+    a while: a fire stays, what is carried past does not. What is hot from the first image on is
+    not seen to grow: that is for the share and the score.
+    """
 
     minimum: int
     seen: deque[tuple[int, int]] = field(default_factory=deque)
+    without_ns: int | None = None
+    since_ns: int | None = None
+    appeared: bool = False
 
     def grows(self, t_ns: int, area: int) -> bool:
         while self.seen and t_ns - self.seen[0][0] > GROWTH_WINDOW_S * NS_PER_S:
             self.seen.popleft()
-        smallest = min((known for _, known in self.seen), default=area)
         if area < self.minimum:
+            self.without_ns, self.since_ns = t_ns, None
             return False
+        if self.since_ns is None:
+            self.since_ns = t_ns
+            before_ns = self.without_ns
+            self.appeared = before_ns is not None and t_ns - before_ns <= INPUT_GAP_S * NS_PER_S
+        smallest = min((known for _, known in self.seen), default=area)
         self.seen.append((t_ns, area))
-        return area >= smallest * GROWTH
+        stayed_s = (t_ns - self.since_ns) / NS_PER_S
+        stays = self.appeared and APPEARED_HOLD_S <= stayed_s <= GROWTH_WINDOW_S
+        return stays or area >= smallest * GROWTH
 
 
 @dataclass(slots=True)
@@ -112,7 +134,7 @@ class HardRules:
     _air_rate: _Held = field(default_factory=_Held)
     _region: _Growth = field(default_factory=lambda: _Growth(REGION_MIN_PX))
     _clipped: _Growth = field(default_factory=lambda: _Growth(CLIPPED_MIN_PX))
-    _share: _Held = field(default_factory=_Held)
+    _share: _Held = field(default_factory=lambda: _Held(SHARE_GRACE_S))
     _share_images: int = 0
     _co: _Held = field(default_factory=_Held)
     _co_high: _Held = field(default_factory=_Held)

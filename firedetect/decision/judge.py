@@ -94,7 +94,7 @@ class Judge:
                 return "the detector is blind: nobody can tell whether the fire is out"
             active = self._rules.verdict
             if active.level is not Level.NORMAL:
-                return f"still above the hard limits: {', '.join(active.rules)}"
+                return f"above the hard limits when last seen: {', '.join(active.rules)}"
             if self._scores.still_high(t_ns):
                 return f"the score is still high: {self.last_score:.2f}"
         refused = self.alarm.reset()

@@ -12,6 +12,7 @@ LEARN_MIN_SAMPLES = 10
 used as soon as ten samples are there."""
 DRIFT_PER_S = math.log(1.02) / 3600.0
 """It follows slow drift by at most 2 % an hour, and only in quiet air."""
+DRIFT_GAP_S = 15.0
 DRIFT_LIMIT = math.log(1.5)
 """At most 50 % away from the commissioned value; beyond it the sensor needs attention."""
 NS_PER_S = 1_000_000_000
@@ -74,7 +75,8 @@ class CleanAirBaseline:
     def _drift(self, t_ns: int, logs: tuple[float, ...]) -> None:
         if self.tracked is None or self.commissioned is None or self._last_ns is None:
             return
-        step = DRIFT_PER_S * (t_ns - self._last_ns) / NS_PER_S
+        # Over an outage nobody saw the drift: it is followed from here on.
+        step = DRIFT_PER_S * min((t_ns - self._last_ns) / NS_PER_S, DRIFT_GAP_S)
         self.tracked = tuple(
             now if math.isnan(log) else _bounded(now + _clip(log - now, step), then)
             for now, then, log in zip(self.tracked, self.commissioned, logs, strict=True)

@@ -142,6 +142,7 @@ class FeatureExtractor:
             self.films.forget()
         elif sensor is Sensor.CO2:
             self.co2_ppm = math.nan
+            self._gas.clear()
         elif sensor is Sensor.AIR:
             self._rh_pct = math.nan
         if self._air_source is sensor:

@@ -1,5 +1,7 @@
 """Local outputs: siren, light and trouble relay follow the newest outcome."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +23,11 @@ class Pattern:
     trouble: bool = True
 
 
+AT_REST = Pattern()
+"""What stays behind when nobody switches the outputs any more."""
+_DEVICES = Path("/dev")
+
+
 class Lines(Protocol):
     """Something that switches the outputs; may block, may raise OSError."""
 
@@ -40,6 +47,14 @@ def pattern_of(outcome: Outcome) -> Pattern:
     )
 
 
+def request_lines(settings: OutputSettings) -> gpiod.LineRequest:
+    """Take the three lines as outputs, all inactive; raises OSError."""
+    lines = (settings.siren_line, settings.light_line, settings.trouble_line)
+    output = gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT)
+    path = find_chip(settings.chip_label)
+    return gpiod.request_lines(path, consumer="firedetect", config={lines: output})
+
+
 class GpioLines:
     """Lines of the GPIO chip with a given label; numbers of chips move between kernels.
 
@@ -47,50 +62,80 @@ class GpioLines:
     or taken is a trouble and no end.
     """
 
-    def __init__(self, settings: OutputSettings) -> None:
+    def __init__(
+        self,
+        settings: OutputSettings,
+        request: Callable[[OutputSettings], gpiod.LineRequest] = request_lines,
+    ) -> None:
         self._settings = settings
+        self._new_request = request
         self._request: gpiod.LineRequest | None = None
 
     def set(self, pattern: Pattern) -> None:
         """Switch all lines at once; the trouble line is high while there is no trouble."""
+        with _only_os_errors():
+            try:
+                if self._request is None:
+                    self._request = self._new_request(self._settings)
+                self._switch(self._request, pattern)
+            except Exception:
+                # Not switched to rest: a siren that may still sound must not stop for this.
+                request, self._request = self._request, None
+                if request is not None:
+                    with contextlib.suppress(Exception):
+                        request.release()
+                raise
+
+    def close(self) -> None:
+        """Switch all lines to rest, then give them free.
+
+        A kernel may keep a line as it was last driven: giving it free alone would not silence it.
+        """
+        request, self._request = self._request, None
+        if request is None:
+            return
+        with _only_os_errors():
+            try:
+                self._switch(request, AT_REST)
+            finally:
+                request.release()
+
+    def _switch(self, request: gpiod.LineRequest, pattern: Pattern) -> None:
         wanted = {
             self._settings.siren_line: pattern.siren,
             self._settings.light_line: pattern.light,
             self._settings.trouble_line: not pattern.trouble,
         }
         values = gpiod.line.Value
-        try:
-            if self._request is None:
-                self._request = self._requested()
-            self._request.set_values(
-                {line: values.ACTIVE if on else values.INACTIVE for line, on in wanted.items()}
-            )
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Give the lines free; their pull resistors decide from now on."""
-        if self._request is not None:
-            self._request.release()
-            self._request = None
-
-    def _requested(self) -> gpiod.LineRequest:
-        lines = (
-            self._settings.siren_line,
-            self._settings.light_line,
-            self._settings.trouble_line,
+        request.set_values(
+            {line: values.ACTIVE if on else values.INACTIVE for line, on in wanted.items()}
         )
-        output = gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT)
-        path = find_chip(self._settings.chip_label)
-        return gpiod.request_lines(path, consumer="firedetect", config={lines: output})
 
 
-def find_chip(label: str) -> str:
-    """Return the path of the GPIO chip with this label; raises OSError."""
-    for path in sorted(Path("/dev").glob("gpiochip*")):
-        with gpiod.Chip(str(path)) as chip:
-            if chip.get_info().label == label:
-                return str(path)
-    msg = f"no GPIO chip with label {label}"
+def find_chip(label: str, devices: Path = _DEVICES) -> str:
+    """Return the path of the GPIO chip with this label; raises OSError.
+
+    A chip that may not be opened is passed over, as another one may be the one that is meant.
+    """
+    closed = []
+    for path in sorted(devices.glob("gpiochip*")):
+        try:
+            with gpiod.Chip(str(path)) as chip:
+                if chip.get_info().label == label:
+                    return str(path)
+        except OSError as error:
+            closed.append(f"{path} ({error.strerror or error})")
+    unread = f"; not readable: {', '.join(closed)}" if closed else ""
+    msg = f"no GPIO chip with label {label}{unread}"
     raise OSError(msg)
+
+
+@contextlib.contextmanager
+def _only_os_errors() -> Iterator[None]:
+    """Turn every error, gpiod has types of its own, into an OSError with the same text."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(str(error)) from error

@@ -104,7 +104,10 @@ class I2cBus:
                 started = loop.time()
                 return lane.exchange(address, write, read), loop.time() - started
 
-            future = loop.run_in_executor(lane.executor, work)
+            try:
+                future = loop.run_in_executor(lane.executor, work)
+            except RuntimeError as error:
+                raise BusError(f"{self.name}: no thread for the transfer: {error}") from error
             try:
                 done, _ = await asyncio.wait({future}, timeout=deadline_s)
                 if done:
@@ -145,7 +148,11 @@ class I2cBus:
         async with self._turn:
             lane, self._lane = self._lane, _Lane(self._open_port, self.name)
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(lane.executor, lane.close)
+            try:
+                future = loop.run_in_executor(lane.executor, lane.close)
+            except RuntimeError:
+                # Its thread never ran, so it has no port either.
+                return
             try:
                 await asyncio.wait({future}, timeout=CLOSE_DEADLINE_S)
             finally:
@@ -190,13 +197,18 @@ class DaemonExecutor(Executor):
         return self._unfinished > 0
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Queue one call; the thread starts with the first."""
+        """Queue one call; the thread starts with the first.
+
+        Raises RuntimeError if no thread can be started; nothing is queued then.
+        """
         future: Future[_T] = Future()
         with self._lock:
-            self._unfinished += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                # Kept only once it runs: a dead thread would never end what is queued for it.
+                thread.start()
+                self._thread = thread
+            self._unfinished += 1
         self._jobs.put(partial(self._run, future, partial(fn, *args, **kwargs)))
         return future
 

@@ -1,5 +1,6 @@
 """The data folder: made if missing, used by one daemon at a time."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -26,15 +27,20 @@ class DataFolder:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        except BlockingIOError as error:
+            holder = self._holder()
             os.close(self._lock)
             raise FolderInUseError(
                 f"{path}: is used by another firedetect (process {holder}); "
                 "stop it or set device.data_dir"
             ) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._lock)
+            raise StorageError(f"{path}: cannot be locked: {error.strerror}") from error
+        # The number only helps people: a full disk must not end the start over it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     @property
     def database(self) -> Path:
@@ -49,6 +55,13 @@ class DataFolder:
     def close(self) -> None:
         """Give the folder free."""
         os.close(self._lock)
+
+    def _holder(self) -> str:
+        try:
+            text = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
+        except OSError:
+            text = ""
+        return text or "unknown"
 
     def __enter__(self) -> Self:
         return self

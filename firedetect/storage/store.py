@@ -30,8 +30,17 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit=1048576",
     "PRAGMA busy_timeout=100",
 )
+OUTBOX_MAX = 20_000
+_TRIM_EVERY = 100
+"""After so many inserts the outbox is counted: counting on every alarm would cost it time."""
+_BY_AGE = """
+CAST(substr({head}, length(rtrim({head}, '0123456789')) + 1) AS INTEGER),
+CAST(substr(event_id, length(rtrim(event_id, '0123456789')) + 1) AS INTEGER)
+""".format(head="rtrim(rtrim(event_id, '0123456789'), '-')")
+"""Ids end in `-<boot>-<number>`; compared as text, boot 10 would come before boot 9."""
 _BOOT = "boot"
 _REMEMBERED = "remembered"
+_WAL = "-wal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Store:
         self._path = path
         self.moved_aside: Path | None = None
         """Where a damaged database was put, None if there was none."""
+        # Trimmed with the first messages: an older version may have left too many.
+        self._inserted = _TRIM_EVERY
         try:
             self._db = self._open()
         except sqlite3.OperationalError as error:
@@ -58,7 +69,7 @@ class Store:
             raise StorageError(f"{path}: cannot be opened: {error}") from error
         except sqlite3.DatabaseError:
             self.moved_aside = self._move_aside()
-            self._db = self._open()
+            self._db = self._open_anew(self.moved_aside)
 
     def next_boot(self) -> int:
         """Count this start and return its number; event ids hold it. Raises StorageError."""
@@ -69,30 +80,45 @@ class Store:
                 self._set(_BOOT, str(boot))
         except sqlite3.Error as error:
             raise StorageError(f"{self._path}: cannot be written: {error}") from error
+        except ValueError as error:
+            # Counting from 1 again would give new events the ids of old ones.
+            raise StorageError(f"{self._path}: the boot counter is no number") from error
         return boot
 
     def remembered(self) -> str | None:
-        """Return what was remembered at the last commit (JSON), None at the first start."""
-        row = self._db.execute("SELECT value FROM state WHERE name=?", (_REMEMBERED,)).fetchone()
-        return str(row[0]) if row else None
+        """Return what was remembered at the last commit (JSON), None at the first start.
+
+        Raises StorageError.
+        """
+        try:
+            return _remembered(self._db)
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._path}: cannot be read: {error}") from error
 
     def commit(self, remembered: str, messages: Iterable[Message] = ()) -> None:
         """Store state and messages together; on return they survive a power cut.
 
-        Raises sqlite3.Error if the disk refuses; then neither is stored.
+        Raises sqlite3.Error if the disk refuses; then neither is stored. A full outbox loses its
+        oldest events, then its oldest troubles, never an alarm.
         """
+        rows = [(m.event_id, m.priority, m.kind, m.payload) for m in messages]
+        inserted = self._inserted + len(rows)
+        trim = bool(rows) and inserted >= _TRIM_EVERY
         with self._db:
             self._set(_REMEMBERED, remembered)
             self._db.executemany(
                 "INSERT OR IGNORE INTO outbox (event_id, priority, kind, payload) VALUES (?,?,?,?)",
-                [(m.event_id, m.priority, m.kind, m.payload) for m in messages],
+                rows,
             )
+            if trim:
+                self._trim()
+        self._inserted = 0 if trim else inserted
 
     def waiting(self, limit: int = 100) -> list[Message]:
-        """Return the next messages to send: by priority, then in order of their ids."""
+        """Return the next messages to send: by priority, then the oldest."""
         rows = self._db.execute(
-            "SELECT event_id, priority, kind, payload FROM outbox "
-            "ORDER BY priority, length(event_id), event_id LIMIT ?",
+            "SELECT event_id, priority, kind, payload FROM outbox "  # noqa: S608 - a constant
+            f"ORDER BY priority, {_BY_AGE} LIMIT ?",
             (limit,),
         )
         return [Message(*row) for row in rows]
@@ -116,6 +142,26 @@ class Store:
             "ON CONFLICT (name) DO UPDATE SET value=excluded.value",
             (name, value),
         )
+
+    def _trim(self) -> None:
+        # Room is left for what comes before the next count.
+        excess = self.waiting_count() - (OUTBOX_MAX - _TRIM_EVERY)
+        if excess > 0:
+            self._db.execute(
+                "DELETE FROM outbox WHERE event_id IN "  # noqa: S608 - a constant
+                "(SELECT event_id FROM outbox "
+                f"WHERE kind <> 'alarm' ORDER BY kind = 'trouble', {_BY_AGE} LIMIT ?)",
+                (excess,),
+            )
+
+    def _open_anew(self, aside: Path) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"{self._path}: was damaged, is now {aside.name}; "
+                f"a new one cannot be opened: {error}"
+            ) from error
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, check_same_thread=False)
@@ -146,23 +192,41 @@ class Store:
 
     def _move_aside(self) -> Path:
         number = 1
-        while (aside := self._path.with_suffix(f".damaged-{number}")).exists():
-            number += 1
         try:
+            while (aside := self._path.with_suffix(f".damaged-{number}")).exists():
+                number += 1
             self._path.rename(aside)
+            for suffix in _WAL, "-shm":
+                _beside(self._path, suffix).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{self._path}: is damaged and cannot be moved aside") from error
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).unlink()
         return aside
 
 
 def read_remembered(path: Path) -> str | None:
-    """Return what a database remembers without writing anything, None if it cannot be read."""
+    """Return what a database remembers without writing anything, None if there is nothing.
+
+    Raises StorageError if there is a database that cannot be read.
+    """
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            row = db.execute("SELECT value FROM state WHERE name=?", (_REMEMBERED,)).fetchone()
-    except sqlite3.Error:
-        return None
+        if not path.exists():
+            return None
+        wal = _beside(path, _WAL)
+        # Opening a WAL database creates files beside it, which a read-only file system refuses.
+        # Without a log the file alone holds everything and can be read as one that never changes.
+        logged = wal.exists() and wal.stat().st_size > 0
+        uri = f"{path.absolute().as_uri()}?mode=ro{'' if logged else '&immutable=1'}"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            begun = db.execute("PRAGMA user_version").fetchone()[0] != 0
+            return _remembered(db) if begun else None
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}") from error
+
+
+def _remembered(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT value FROM state WHERE name=?", (_REMEMBERED,)).fetchone()
     return str(row[0]) if row else None
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

@@ -311,3 +311,24 @@ def test_no_sensor_at_all_is_blind():
 @pytest.mark.parametrize("label", ["normal", "informational", "warning", "alert", "emergency"])
 def test_labels_go_both_ways(label):
     assert Level.from_label(label).label == label
+
+
+@pytest.mark.parametrize("duration_s", [math.nan, math.inf, -math.inf])
+def test_a_duration_that_is_no_number_is_refused_and_changes_nothing(duration_s):
+    alarm = alarm_at(Level.EMERGENCY)
+    assert alarm.silence(command(CommandAction.SILENCE, duration_s=duration_s))
+    assert alarm.start_drill(command(CommandAction.DRILL, duration_s=duration_s))
+    assert alarm.state is AlarmState.SOUNDING
+    assert not alarm.drill
+
+
+def test_a_silence_without_an_alarm_ends_a_drill():
+    alarm = Alarm(DecisionSettings())
+    alarm.start_drill(command(CommandAction.DRILL, duration_s=600.0))
+    assert not alarm.silence(command(CommandAction.SILENCE))
+    assert not alarm.drill
+
+
+def test_the_lowest_threshold_can_still_be_released():
+    low = DecisionSettings(thresholds=Thresholds(informational=0.05))
+    assert scored([0.06] * 5 + [0.0] * 70, low).level is Level.NORMAL

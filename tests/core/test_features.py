@@ -262,8 +262,8 @@ def test_drift_ends_at_half_of_the_commissioned_baseline():
     for second in range(61):
         extractor.gas(GasCounts(second * NS, 40.0, 70.0, 90.0, 760.0), quiet=False)
     assert not extractor.films.clean_air.exhausted
-    for hour in range(1, 60):
-        extractor.gas(GasCounts(hour * 3600 * NS, 40.0, 70.0, 90.0, 950.0), quiet=True)
+    for step in range(1, 5100):
+        extractor.gas(GasCounts((60 + 15 * step) * NS, 40.0, 70.0, 90.0, 950.0), quiet=True)
     assert extractor.films.clean_air.exhausted
 
 
@@ -321,3 +321,13 @@ def test_quantile_and_select_agree_with_sorting():
         values = np.round(rng.normal(size=n), 1)
         for q in (0.0, 0.5, 0.95, 1.0):
             assert kernels.quantile(values.copy(), n, q) == pytest.approx(np.quantile(values, q))
+
+
+def test_what_happened_in_an_outage_is_not_taken_for_drift():
+    extractor = FeatureExtractor()
+    for second in range(61):
+        extractor.gas(GasCounts(second * NS, 40.0, 70.0, 90.0, 760.0), quiet=False)
+    learnt = extractor.films.clean_air.tracked
+    for second in range(86_400, 86_403):
+        extractor.gas(GasCounts(second * NS, 40.0, 70.0, 90.0, 850.0), quiet=True)
+    assert extractor.films.clean_air.tracked == pytest.approx(learnt, abs=1e-3)

@@ -137,3 +137,23 @@ def test_hotter_air_is_never_judged_lower(airs, hotter, rises):
         for t, (a, r) in enumerate(zip(airs, rises, strict=False))
     ]
     assert judged(warm).level >= judged(cool).level
+
+
+def test_h3_a_fire_that_appears_and_stays_is_a_growth_from_nothing():
+    empty = [pixels(t / 4) for t in range(8)]
+    there = [pixels(2 + t / 4, region=14) for t in range(41)]
+    assert judged([*empty, *there]).rules == ("H3",)
+    assert judged([*empty, *there[:40]]).level is Level.NORMAL
+    assert judged([pixels(t / 4, region=14) for t in range(400)]).level is Level.NORMAL
+
+
+def test_h3_what_is_carried_past_is_no_growth():
+    past = [pixels(t / 4, region=5 if t % 40 < 32 else 0) for t in range(400)]
+    assert judged(past).level is Level.NORMAL
+
+
+def test_h3_the_share_survives_an_image_below_it():
+    flicker = [pixels(t / 4, share=0.018 if t % 8 == 7 else 0.04) for t in range(23)]
+    assert judged(flicker).level is Level.EMERGENCY
+    broken = [pixels(t / 4, share=0.0 if t % 8 >= 4 else 0.04) for t in range(64)]
+    assert judged(broken).level is Level.NORMAL

@@ -503,10 +503,10 @@ def test_event_ids_rise_and_the_incident_is_named_by_its_first_transition():
     outcomes = life(events)
     ids = [outcome.event_id for outcome in outcomes if outcome.event_id]
     assert ids == [f"dev-1-{number}" for number in range(1, len(ids) + 1)]
-    first = next(o for o in outcomes if o.level is Level.EMERGENCY)
+    first = next(o for o in outcomes if o.latched)
     assert first.incident_id == first.event_id
     last = outcomes[-1]
-    rose = next(o for o in outcomes if o.t_s >= 90.0 and o.level is Level.EMERGENCY)
+    rose = next(o for o in outcomes if o.t_s >= 90.0 and o.latched)
     assert last.incident_id == rose.event_id != first.incident_id
 
 
@@ -539,10 +539,11 @@ def test_a_second_restart_within_the_same_fire_still_uses_the_old_names():
     first = Pipeline(None)
     told = run(first, [started(THERMAL), image(0), *fire(0.25)])[-1]
     remembered = first.remembered(0)
+    assert remembered.event_id is not None
     for boot in (2, 3, 4):
         pipeline = Pipeline(None)
         outcomes = run(pipeline, [started(THERMAL, boot=boot), remembered])
-        assert [o.event_id for o in outcomes] == [told.incident_id]
+        assert [o.event_id for o in outcomes] == [remembered.event_id]
         assert outcomes[0].incident_id == told.incident_id
         remembered = pipeline.remembered(0)
 
@@ -970,3 +971,23 @@ def test_no_reading_raises_and_every_outcome_can_be_written(readings):
         events += [make[kind](second * NS, value), Tick(second * NS)]
     for outcome in life(events, Says(by_heat)):
         json.loads(outcome.as_json())
+
+
+def test_a_slow_array_can_still_confirm_a_fire():
+    pipeline = Pipeline(Always(0.95))
+    slow = []
+    for second in range(30):
+        slow.extend([image(second)] if second % 3 == 0 else [])
+        slow.append(Tick(ns(second)))
+    outcomes = run(pipeline, [started(Stream(Sensor.THERMAL, 15.0)), *slow])
+    assert outcomes[-1].level is Level.EMERGENCY
+
+
+class Always:
+    version = "always"
+
+    def __init__(self, score):
+        self.value = score
+
+    def score(self, _row):
+        return self.value

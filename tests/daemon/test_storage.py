@@ -1,15 +1,24 @@
 """Folder and store: one daemon at a time, nothing acknowledged is lost, damage is set aside."""
 
+import errno
+import fcntl
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 
 import pytest
 
-from firedetect.errors import StorageError
+from firedetect.errors import FolderInUseError, StorageError
 from firedetect.storage.folder import DataFolder
-from firedetect.storage.store import SCHEMA_VERSION, Message, Store
+from firedetect.storage.store import (
+    OUTBOX_MAX,
+    SCHEMA_VERSION,
+    Message,
+    Store,
+    read_remembered,
+)
 
 
 def message(number, priority=1):
@@ -27,6 +36,26 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be used as data folder"):
         DataFolder(tmp_path / "file" / "var")
+
+
+def refusing(code):
+    def refuse(*_args):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def test_a_full_disk_that_takes_no_process_number_ends_no_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "ftruncate", refusing(errno.ENOSPC))
+    with DataFolder(tmp_path / "var"), pytest.raises(FolderInUseError, match="process unknown"):
+        DataFolder(tmp_path / "var")
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_daemon(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.ENOLCK))
+    with pytest.raises(StorageError, match="cannot be locked") as caught:
+        DataFolder(tmp_path / "var")
+    assert not isinstance(caught.value, FolderInUseError)
 
 
 def test_boots_are_counted_over_restarts(tmp_path):
@@ -105,4 +134,108 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     store = Store(path)
     assert store.remembered() == "123"
     assert store.waiting_count() == 124
+    store.close()
+
+
+def spoil(path, statement, *values):
+    with sqlite3.connect(path) as db:
+        db.execute(statement, values)
+    db.close()
+
+
+def test_a_boot_counter_that_is_no_number_is_a_stated_error(tmp_path):
+    path = tmp_path / "f.db"
+    store = Store(path)
+    store.next_boot()
+    spoil(path, "UPDATE state SET value='many' WHERE name='boot'")
+    with pytest.raises(StorageError, match="boot counter is no number"):
+        store.next_boot()
+    store.close()
+
+
+def test_a_state_that_is_no_text_is_a_stated_error(tmp_path):
+    path = tmp_path / "f.db"
+    store = Store(path)
+    spoil(path, "INSERT INTO state VALUES ('remembered', CAST(x'ff' AS TEXT))")
+    with pytest.raises(StorageError, match="cannot be read"):
+        store.remembered()
+    store.close()
+    with pytest.raises(StorageError, match="cannot be read"):
+        read_remembered(path)
+
+
+def test_a_damaged_database_in_a_folder_that_takes_no_new_one_is_a_stated_error(tmp_path):
+    class Closing(type(tmp_path)):
+        """A path whose place is taken by a folder once the file has gone."""
+
+        def rename(self, target):
+            moved = super().rename(target)
+            self.mkdir()
+            return moved
+
+    path = Closing(tmp_path / "f.db")
+    path.write_bytes(os.urandom(8192))
+    with pytest.raises(StorageError, match=r"is now f\.damaged-1; a new one cannot be opened"):
+        Store(path)
+
+
+def test_the_state_is_read_without_writing_anything(tmp_path):
+    folder = tmp_path / "odd ?#% name"
+    folder.mkdir()
+    path = folder / "f.db"
+    assert read_remembered(path) is None
+    store = Store(path)
+    assert read_remembered(path) is None
+    store.commit('{"a": 1}')
+    # Nothing is in the file itself yet: it must be read from the log.
+    assert (folder / "f.db-wal").stat().st_size > 0
+    assert read_remembered(path) == '{"a": 1}'
+    store.close()
+    before = sorted(folder.iterdir())
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert read_remembered(path) == '{"a": 1}'
+    folder.chmod(stat.S_IRWXU)
+    assert sorted(folder.iterdir()) == before == [path]
+
+
+def test_a_state_that_cannot_be_read_is_not_an_empty_one(tmp_path):
+    path = tmp_path / "f.db"
+    path.write_bytes(b"")
+    assert read_remembered(path) is None
+    path.write_bytes(os.urandom(8192))
+    with pytest.raises(StorageError, match="cannot be read"):
+        read_remembered(path)
+
+
+def test_messages_go_in_order_of_starts_not_of_letters(tmp_path):
+    store = Store(tmp_path / "f.db")
+    ids = ["d-2-9-1000", "d-2-10-2", "d-2-10-11"]
+    store.commit("{}", [Message(name, 1, "trouble", "p") for name in reversed(ids)])
+    assert [m.event_id for m in store.waiting()] == ids
+    store.close()
+
+
+def test_a_full_outbox_drops_the_oldest_events_then_troubles_never_alarms(tmp_path):
+    store = Store(tmp_path / "f.db")
+
+    def fill(boot, kind, priority, count):
+        store.commit("{}", [Message(f"d-{boot}-{n}", priority, kind, "p") for n in range(count)])
+
+    def left(kind):
+        return [m.event_id for m in store.waiting(100_000) if m.kind == kind]
+
+    fill(8, "trouble", 1, 500)
+    fill(9, "alarm", 0, 500)
+    fill(10, "event", 2, OUTBOX_MAX)
+    assert store.waiting_count() <= OUTBOX_MAX
+    assert (len(left("trouble")), len(left("alarm"))) == (500, 500)
+    assert left("event")[-1] == f"d-10-{OUTBOX_MAX - 1}"
+    assert left("event")[0] == "d-10-1100"
+    for number in range(250):
+        store.commit("{}", [Message(f"d-11-{number}", 2, "event", "p")])
+        assert store.waiting_count() <= OUTBOX_MAX
+    assert left("event")[-1] == "d-11-249"
+    fill(12, "alarm", 0, OUTBOX_MAX)
+    assert left("event") == left("trouble") == []
+    assert len(left("alarm")) == OUTBOX_MAX + 500
     store.close()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import errno
 import sqlite3
+import subprocess
+import sys
 import threading
 from itertools import pairwise
 
@@ -112,7 +114,28 @@ def test_a_failing_task_is_started_again_with_pauses_and_says_so():
     assert troubles[0] == SystemTrouble(
         troubles[0].t_ns, "task:example", True, "RuntimeError: broken on purpose"
     )
-    assert not troubles[1].active
+    assert all(trouble.active for trouble in troubles)
+
+
+def test_the_trouble_of_a_failed_task_ends_once_it_runs_again():
+    clock, queue, starts = ManualClock(), EventQueue(), []
+
+    async def broken_once():
+        starts.append(clock.monotonic_ns())
+        if len(starts) == 1:
+            raise RuntimeError("only once")
+        await asyncio.sleep(100.0)
+
+    run_for(20.0, lambda: supervise("example", broken_once, queue, clock), clock)
+    assert [trouble.active for trouble in events_of(queue)] == [True, False]
+    assert events_of(queue)[1].t_ns >= starts[1] + 5 * NS
+
+
+def test_a_sensor_that_worked_again_is_opened_at_once_at_its_next_loss():
+    lost = [None, *[BusError("gone"), None] * 6, *[None] * 100, BusError("gone again")]
+    _, driver = acquired(lost, seconds=300.0)
+    gaps = [b - a for a, b in pairwise(driver.opened)]
+    assert max(gaps[:-1]) < 3.0
 
 
 class FakeDriver:
@@ -196,61 +219,186 @@ def test_ticks_come_every_second():
 
 
 class FakeStore:
-    """A store on a disk that can fail, or hang until told otherwise."""
+    """A store on a disk that can fail, take its time, or hang until told otherwise."""
 
-    def __init__(self):
+    def __init__(self, clock=None):
         self.error, self.go, self.kept = None, threading.Event(), []
         self.go.set()
-        self.closed = False
+        self.clock, self.takes_s = clock, 0.0
+        self.commits, self.closed = 0, False
 
     def commit(self, _remembered, messages):
+        self.commits += 1
         self.go.wait(10.0)
+        if self.takes_s:
+            self.clock.advance(self.takes_s)
         if self.error is not None:
             raise self.error
         self.kept.extend(message.event_id for message in messages)
 
     def waiting_count(self):
+        self.go.wait(10.0)
+        if self.error is not None:
+            raise self.error
         return len(self.kept)
 
     def close(self):
         self.closed = True
 
 
+FULL = sqlite3.OperationalError("database or disk is full")
+
+
 def alarm(number):
     return Message(f"d-1-{number}", 0, "alarm", "{}")
 
 
-async def test_a_full_disk_is_a_trouble_and_the_alarm_is_kept_in_memory_until_it_works():
-    store, queue, clock = FakeStore(), EventQueue(), ManualClock()
-    keeper = Keeper(store, queue, clock)
-    store.error = sqlite3.OperationalError("database or disk is full")
-    await keeper.keep(Restored(0), alarm(1))
+def trouble(number):
+    return Message(f"d-1-{number}", 1, "trouble", "{}")
+
+
+def kept_virtually(script):
+    """Run `script(keeper, store)` in virtual time; return what was queued."""
+    clock, queue = ManualClock(), EventQueue()
+    store = FakeStore(clock)
+    run_virtual(script(Keeper(store, queue, clock), store), clock)
+    return events_of(queue)
+
+
+async def test_an_alarm_is_committed_on_return_also_behind_a_message_that_is_not_waited_for():
+    store = FakeStore()
+    keeper = Keeper(store, EventQueue(), ManualClock())
+    await keeper.keep(Restored(0), trouble(1))
     await keeper.keep(Restored(0), alarm(2))
-    assert keeper.unsaved == 2
-    assert await keeper.waiting() == 2
-    troubles = events_of(queue)
-    assert [trouble.active for trouble in troubles] == [True]
-    assert "disk is full" in troubles[0].detail
-    store.error = None
-    await keeper.keep(Restored(0))
-    await asyncio.sleep(0)
     assert (keeper.unsaved, store.kept) == (0, ["d-1-1", "d-1-2"])
-    assert not events_of(queue)[-1].active
+    assert await keeper.waiting() == 2
     await keeper.close(Restored(0))
     assert store.closed
+
+
+def test_a_full_disk_is_one_trouble_and_what_is_unsaved_is_tried_once_a_second():
+    async def script(keeper, store):
+        store.error = FULL
+        await keeper.keep(Restored(0), alarm(1))
+        assert store.commits == 1
+        for tenth in range(50):
+            await keeper.keep(Restored(0), trouble(2) if tenth == 0 else None)
+            await asyncio.sleep(0.1)
+        assert store.commits in {5, 6}
+        assert await keeper.waiting() == keeper.unsaved == 2
+        await keeper.keep(Restored(0), alarm(3))
+        assert store.commits in {6, 7}
+        store.error = None
+        await asyncio.sleep(1.1)
+        assert (keeper.unsaved, store.kept) == (0, ["d-1-1", "d-1-2", "d-1-3"])
+
+    events = kept_virtually(script)
+    assert [event.active for event in events] == [True]
+    assert "disk is full" in events[0].detail
+
+
+def test_the_trouble_of_the_disk_ends_after_a_minute_without_failure_by_itself():
+    async def script(keeper, store):
+        store.error = FULL
+        await keeper.keep(Restored(0), trouble(1))
+        await asyncio.sleep(10.5)
+        store.error = None
+        await asyncio.sleep(300.0)
+        assert store.commits < 20
+
+    events = kept_virtually(script)
+    assert [event.active for event in events] == [True, False]
+    assert 69.0 <= events[1].t_ns / NS <= 73.0
+
+
+def test_a_slow_disk_keeps_its_trouble_and_does_not_feed_itself():
+    async def script(keeper, store):
+        store.takes_s = 0.3
+        for number in range(5):
+            await keeper.keep(Restored(0), trouble(number))
+            await asyncio.sleep(20.0)
+        assert len(store.kept) == store.commits == 5
+        store.takes_s = 0.1
+        await asyncio.sleep(200.0)
+        assert store.commits <= 8
+
+    events = kept_virtually(script)
+    assert [event.active for event in events] == [True, False]
+    assert "longer than 0.2 s" in events[0].detail
+    assert events[1].t_ns >= 140 * NS
 
 
 async def test_a_disk_that_hangs_holds_nobody_and_loses_nothing():
     store, queue, clock = FakeStore(), EventQueue(), ManualClock()
     keeper = Keeper(store, queue, clock)
+    loop = asyncio.get_running_loop()
     store.go.clear()
-    await asyncio.wait_for(keeper.keep(Restored(0), alarm(1)), 5.0)
-    await asyncio.wait_for(keeper.keep(Restored(0), alarm(2)), 5.0)
-    assert keeper.unsaved == 2
-    assert events_of(queue)[0].active
+    for message, limit_s in ((trouble(0), 0.1), (alarm(1), 1.0), (trouble(2), 0.1), (alarm(3), 1)):
+        began = loop.time()
+        await keeper.keep(Restored(0), message)
+        assert loop.time() - began < limit_s
+    assert keeper.unsaved == 4
+    assert await keeper.waiting() == 4
+    assert [event.active for event in events_of(queue)] == [True]
     store.go.set()
     await keeper.close(Restored(0))
-    assert store.kept == ["d-1-1", "d-1-2"]
+    assert store.kept == ["d-1-0", "d-1-1", "d-1-2", "d-1-3"]
+
+
+async def test_a_hang_that_nobody_waits_for_is_said_and_its_end_stores_what_came_meanwhile():
+    store, queue = FakeStore(), EventQueue()
+    keeper = Keeper(store, queue, ManualClock())
+    await keeper.keep(Restored(0), alarm(0))
+    assert await keeper.waiting() == 1
+    store.go.clear()
+    await keeper.keep(Restored(0))
+    async with asyncio.timeout(5.0):
+        while not events_of(queue):
+            await asyncio.sleep(0.01)
+    await keeper.keep(Restored(0), trouble(1))
+    assert await keeper.waiting() == 2
+    store.go.set()
+    async with asyncio.timeout(5.0):
+        while keeper.unsaved:
+            await asyncio.sleep(0.01)
+    await keeper.close(Restored(0))
+    assert store.kept == ["d-1-0", "d-1-1"]
+
+
+HANGING = """
+import asyncio, threading
+from firedetect.clock import SystemClock
+from firedetect.daemon.keep import Keeper
+from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.siren import Siren
+from firedetect.readings import Restored
+from firedetect.storage.store import Message
+
+class Hanging:
+    def commit(self, remembered, messages):
+        threading.Event().wait()
+    set = close = commit
+
+async def main():
+    keeper = Keeper(Hanging(), EventQueue(), SystemClock())
+    await keeper.keep(Restored(0), Message("d-1-1", 0, "alarm", "{}"))
+    lines = Hanging()
+    lines.close = threading.Event().wait
+    await Siren(lines, EventQueue(), SystemClock()).close()
+    await keeper.close(Restored(0))
+    print("unsaved", keeper.unsaved)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_ends_although_its_disk_and_its_outputs_hang():
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING], check=True, capture_output=True, text=True, timeout=30.0
+    )
+    assert "unsaved 1" in done.stdout
+    assert "a line blocks" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 async def test_memory_for_unsaved_messages_is_bounded_and_alarms_stay():

@@ -11,7 +11,7 @@ import pytest
 from firedetect.clock import ManualClock, run_virtual
 from firedetect.emulator.bus import EmulatedBus, Transfer
 from firedetect.errors import BusError, BusStuckError
-from firedetect.sensors.bus import I2cBus, open_i2c
+from firedetect.sensors.bus import DaemonExecutor, I2cBus, open_i2c
 from tests.drivers.rig import Gas, Thermal
 
 STUCK_S = 0.03
@@ -176,6 +176,41 @@ async def test_transfers_take_turns_in_one_thread():
     assert port.closed.is_set()
     await bus.transfer(0x11, b"\x01")
     await bus.close()
+
+
+async def test_thread_that_cannot_start_leaves_the_bus_usable(monkeypatch):
+    real, left = threading.Thread.start, [2]
+
+    def start(thread):
+        if thread.name.startswith("i2c:") and left[0]:
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    port = BlockingPort(hang=False)
+    bus = I2cBus("i2c-1", lambda: port)
+    for _ in range(2):
+        with pytest.raises(BusError, match="no thread for the transfer: can't start"):
+            await bus.transfer(0x10, b"\x01")
+    await bus.transfer(0x10, b"\x01")
+    await bus.close()
+    assert port.closed.is_set()
+
+
+async def test_bus_closes_without_a_thread(monkeypatch):
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        executor = DaemonExecutor("i2c:i2c-1")
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                executor.submit(print)
+        assert not executor.busy
+        executor.shutdown()
+        await I2cBus("i2c-1", lambda: BlockingPort(hang=False)).close()
 
 
 def test_stuck_thread_does_not_hold_up_the_end_of_the_program():

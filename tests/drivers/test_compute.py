@@ -202,7 +202,7 @@ def test_row_without_value_rejects(value):
     ("options", "reason"),
     [
         ({"vdd_v": 2.5}, "Vdd is 2.50 V"),
-        ({"ta_c": 95.0}, "Ta is 95"),
+        ({"ta_c": 160.0}, "Ta is 1"),
         ({"ta_c": -50.0}, "Ta is -5"),
     ],
 )

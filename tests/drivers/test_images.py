@@ -3,20 +3,24 @@
 import numpy as np
 import pytest
 
+from firedetect.contract.level import Level
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.frames import encode_subpage
+from firedetect.pipeline import Pipeline
 from firedetect.readings import (
     FaultKind,
     FrameRejected,
     Sensor,
     SensorFault,
     SensorOpened,
+    Started,
+    Stream,
     SubPage,
     ThermalImage,
 )
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.calibration import extract
-from firedetect.sensors.mlx90640.images import SPIKE_K, ImageAssembler
+from firedetect.sensors.mlx90640.images import FOREIGN, SPIKE_K, ImageAssembler
 from tests.drivers.rig import EEPROM, ROOM_C
 
 CONTROL = 0x1A01
@@ -194,6 +198,60 @@ def test_lasting_change_of_the_sensor_temperature_is_believed():
     assert feed.image(ta_c=40.0).air_c == pytest.approx(32.0, abs=0.1)
 
 
+def test_chip_too_hot_for_its_pixels_still_tells_the_air_temperature():
+    feed = Feed()
+    feed.image(ta_c=84.0)
+    for _ in range(2):
+        image = feed.sub(ta_c=86.0)
+        assert isinstance(image, ThermalImage)
+        assert image.t_ns == feed.t_ns
+        assert image.temp_c.shape == (24, 32)
+        assert np.isnan(image.temp_c).all()
+        assert image.air_c == pytest.approx(78.0, abs=0.1)
+    # Cool again, it shows pixels again.
+    assert not np.isnan(feed.image(ta_c=84.0).temp_c).any()
+
+
+def test_half_of_an_image_is_not_kept_over_a_hot_subpage():
+    feed = Feed()
+    assert feed.sub(page=0, ta_c=84.0) is None
+    assert np.isnan(feed.sub(page=1, ta_c=86.0).temp_c).all()
+    assert feed.sub(page=0, ta_c=84.0) is None
+
+
+def test_jump_of_a_chip_to_great_heat_is_believed_if_it_stays():
+    feed = Feed()
+    feed.image(ta_c=25.0)
+    assert all("Ta jumped" in feed.sub(ta_c=100.0).detail for _ in range(2))
+    assert all(feed.sub(ta_c=100.0).air_c == pytest.approx(92.0, abs=0.2) for _ in range(2))
+
+
+@pytest.mark.parametrize("ta_c", [-45.0, 160.0])
+def test_impossible_sensor_temperature_is_rejected(ta_c):
+    feed = Feed()
+    for _ in range(4):
+        result = feed.sub(ta_c=ta_c)
+        assert isinstance(result, FrameRejected)
+        assert "Ta is" in result.detail
+
+
+@pytest.mark.parametrize("change", [{768: 0x7FFF}, {800: 0x8000}, {778: 3000}])
+def test_heat_with_another_problem_is_rejected(change):
+    feed = Feed()
+    feed.change = change
+    assert all(isinstance(feed.sub(ta_c=100.0), FrameRejected) for _ in range(4))
+
+
+def test_hot_chip_raises_the_alarm_of_the_air():
+    feed, pipeline = Feed(), Pipeline(None)
+    pipeline.step(Started(0, "detector", 0, 0, (Stream(Sensor.THERMAL, 3.0),)))
+    pipeline.step(opened())
+    outcomes = [pipeline.step(feed.sub(ta_c=100.0)) for _ in range(2)]
+    last = [outcome for outcome in outcomes if outcome is not None][-1]
+    assert last.level is Level.EMERGENCY
+    assert any("few" in trouble for trouble in last.troubles)
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_bad_pixels_get_their_neighbours_median(broken):
     # Defect 7: the package shows -273.15.
@@ -221,6 +279,34 @@ def test_broken_memory_is_a_fault_and_gives_no_images():
     ]
     assert [t.kind for t in told if t is not None] == [FaultKind.CALIBRATION] * 2
     assert images.feed(opened()) is None
+
+
+def another_eeprom():
+    return encode_eeprom(typical_terms(seed=3))
+
+
+@pytest.mark.parametrize(
+    "eeprom",
+    [another_eeprom(), np.full(832, 0xFFFF, np.uint16), None],
+    ids=["good", "refused", "none"],
+)
+def test_changed_memory_is_a_fault_beside_images_with_the_known_terms(eeprom):
+    feed = Feed()
+    feed.image()
+    fault = feed.images.feed(opened(eeprom, feed.t_ns))
+    assert (fault.kind, fault.detail) == (FaultKind.CALIBRATION, FOREIGN)
+    image = feed.image()
+    assert np.abs(image.temp_c - ROOM_C).max() < 0.3
+    results = [feed.sub() for _ in range(2 * 8 * 61)]
+    faults = [i for i, result in enumerate(results) if isinstance(result, SensorFault)]
+    # It costs no image, and the next one ends the loss at once.
+    assert len(faults) == 2
+    assert (faults[1] - faults[0]) * PERIOD_NS == pytest.approx(60e9, abs=2 * PERIOD_NS)
+    assert all(isinstance(image, ThermalImage) for image in results[1::2])
+    # Every opening with it tells, and the known memory ends it.
+    assert feed.images.feed(opened(eeprom, feed.t_ns)).kind is FaultKind.CALIBRATION
+    assert feed.images.feed(opened(t_ns=feed.t_ns)) is None
+    assert not any(isinstance(feed.sub(), SensorFault) for _ in range(2 * 8 * 61))
 
 
 def test_opening_without_memory_is_a_fault():
@@ -294,12 +380,12 @@ def test_clipped_pixel_is_hot_from_its_second_image():
 
 def test_decoder_passes_everything_else():
     decoder = Decoder()
-    event = opened()
-    assert decoder.feed(event) == (event,)
     broken = opened(np.zeros(832, np.uint16))
     first, fault = decoder.feed(broken)
     assert first is broken
     assert fault.kind is FaultKind.CALIBRATION
+    event = opened()
+    assert decoder.feed(event) == (event,)
     gas = SensorOpened(0, Sensor.GAS, 5.0)
     assert decoder.feed(gas) == (gas,)
 

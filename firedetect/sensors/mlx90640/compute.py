@@ -117,7 +117,8 @@ def celsius(
     """Write the 384 temperatures of one sub-page into `out`, float32 of shape (24, 32).
 
     The other sub-page's pixels stay as they are. Clipped pixels and those above 300 °C become 300,
-    pixels without a temperature NaN. The frame must have passed `plausible.problem`.
+    pixels without a temperature NaN. The frame must have passed `plausible.problem`
+    with a Ta of at most `plausible.TA_PIXELS_MAX_C`.
     """
     _celsius(
         words.view(np.int16),

@@ -30,6 +30,10 @@ FROZEN_S = 3.0
 """Bit-identical words so often, or so long: a real converter is never that quiet."""
 FAULT_EVERY_NS = 1_000_000_000
 """A fault that lasts is told again this often."""
+FOREIGN_EVERY_NS = 60_000_000_000
+FOREIGN = "the EEPROM differs from the one read at start; a replaced sensor needs a restart"
+"""Images go on with the terms known to be good, and each such fault loses the sensor until the next
+one: hence seldom, but not only once."""
 
 SPIKE_K = 40.0
 """A pixel this far beyond all its neighbours, new in this image, is taken for a flipped bit.
@@ -60,6 +64,7 @@ class ImageAssembler:
         self._setup: _Setup | None = None
         self._known: tuple[NDArray[np.uint16], Calibration] | None = None
         self._broken = "no calibration was read"
+        self._foreign = False
         self._stillness = _Stillness()
         self._run = _Run()
         self._pending: SubPage | None = None
@@ -74,7 +79,9 @@ class ImageAssembler:
     ) -> ThermalImage | FrameRejected | SensorFault | None:
         """Take one event; return the image it completes, or what is wrong with it.
 
-        Each sub-page is used once; an image carries the time of its second one.
+        Each sub-page is used once; an image carries the time of its second one. A sub-page of a
+        chip too hot for its pixels is an image by itself, all NaN, with the air temperature. The
+        first good EEPROM is used for good: another one is a fault beside the images.
         """
         if isinstance(event, SensorOpened):
             return self._open(event)
@@ -99,23 +106,32 @@ class ImageAssembler:
         self._pending = None
         self._auxiliary.clear()
         self._run = _Run()
+        self._told.pop(FaultKind.CALIBRATION, None)
         try:
             calibration = self._calibration(event.eeprom)
         except CalibrationError as error:
-            self._setup = None
             self._broken = str(error)
-            self._told.pop(FaultKind.CALIBRATION, None)
             return self._fault(event.t_ns, FaultKind.CALIBRATION, self._broken)
         self._setup = _Setup.of(calibration, event.emissivity, event.ta_shift_c)
-        return None
+        return self._foreign_fault(event.t_ns)
 
     def _calibration(self, eeprom: NDArray[np.uint16] | None) -> Calibration:
-        """Extract the terms, or take those of the same EEPROM again."""
-        if eeprom is None:
-            raise CalibrationError("the sensor was opened without its EEPROM")
-        if self._known is None or not np.array_equal(self._known[0], eeprom):
+        """Return the terms of the first good EEPROM, and note whether this one is another.
+
+        A damaged memory may still pass for a good one, so no later dump replaces the first.
+        """
+        if self._known is None:
+            if eeprom is None:
+                raise CalibrationError("the sensor was opened without its EEPROM")
             self._known = (eeprom, extract(eeprom))
+        self._foreign = eeprom is None or not np.array_equal(self._known[0], eeprom)
         return self._known[1]
+
+    def _foreign_fault(self, t_ns: int) -> SensorFault | None:
+        """Tell, if it is time, that the images are computed with the terms of another EEPROM."""
+        if not self._foreign:
+            return None
+        return self._fault(t_ns, FaultKind.CALIBRATION, FOREIGN, FOREIGN_EVERY_NS)
 
     def _lasting(self, event: SubPage, page: int, period_s: float) -> tuple[FaultKind, str] | None:
         """Return the fault that the last sub-pages show together."""
@@ -129,18 +145,22 @@ class ImageAssembler:
 
     def _fold(
         self, event: SubPage, setup: "_Setup", page: int, period_s: float
-    ) -> ThermalImage | None:
+    ) -> ThermalImage | SensorFault | None:
+        # The ambient temperature of this very sub-page belongs to its pixels.
+        ta_c = self._auxiliary[page][1].ta_c
+        air_c = ta_c - setup.ta_shift_c
+        if ta_c > plausible.TA_PIXELS_MAX_C:
+            self._pending = None
+            return ThermalImage(event.t_ns, _no_image(), air_c)
         first = self._pending
         if first is None or not _is_pair(first, event, page, period_s):
             first = None
             self._half = _no_image()
-        # The ambient temperature of this very sub-page belongs to its pixels.
-        ta_c = self._auxiliary[page][1].ta_c
-        air_c = ta_c - setup.ta_shift_c
         compute.celsius(event.words, setup.terms, setup.emissivity, air_c, self._half)
         if first is None:
             self._pending = event
-            return None
+            # Told with the first half, so that it costs no image.
+            return self._foreign_fault(event.t_ns)
         self._pending = None
         measured, self._half = self._half, _no_image()
         _repair(measured, setup.repairs)
@@ -183,9 +203,11 @@ class ImageAssembler:
         self._pending = None
         return FrameRejected(event.t_ns, Sensor.THERMAL, FaultKind.IMPLAUSIBLE, reason)
 
-    def _fault(self, t_ns: int, kind: FaultKind, detail: str) -> SensorFault | None:
+    def _fault(
+        self, t_ns: int, kind: FaultKind, detail: str, every_ns: int = FAULT_EVERY_NS
+    ) -> SensorFault | None:
         told = self._told.get(kind)
-        if told is not None and t_ns - told < FAULT_EVERY_NS:
+        if told is not None and t_ns - told < every_ns:
             return None
         self._told[kind] = t_ns
         return SensorFault(t_ns, Sensor.THERMAL, kind, detail)

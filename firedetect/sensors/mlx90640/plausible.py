@@ -30,7 +30,10 @@ USED_AUXILIARY = {
 NO_VALUE = (0x7FFF, 0x8000)
 """The two ends of the converter."""
 
-TA_RANGE_C = (-40.0, 85.0)
+TA_RANGE_C = (-40.0, 150.0)
+TA_PIXELS_MAX_C = 85.0
+"""The sensor is specified up to here: beyond it no pixel is believed, but a chip this hot is itself
+the sign of a fire, and its own temperature must reach the hard rules."""
 VDD_RANGE_V = (2.8, 3.8)
 GAIN_RATIO_RANGE = (0.5, 2.0)
 
@@ -55,7 +58,10 @@ def auxiliary(words: NDArray[np.uint16], terms: Terms) -> Auxiliary:
 
 
 def problem(words: NDArray[np.uint16], terms: Terms) -> str | None:
-    """Say why no temperature may be computed from a frame, or return None."""
+    """Say why nothing may be computed from a frame, or return None.
+
+    Of a frame without a problem the pixels are of use only if Ta is at most `TA_PIXELS_MAX_C`.
+    """
     for name, place in USED_AUXILIARY.items():
         if int(words[place]) in NO_VALUE:
             return f"auxiliary word {name} is 0x{int(words[place]):04X}"

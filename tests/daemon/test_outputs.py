@@ -1,0 +1,161 @@
+"""Siren, light and trouble relay on GPIO lines: what is left behind, what survives a failure."""
+
+import errno
+from types import SimpleNamespace
+
+import gpiod
+import pytest
+from gpiod.exception import RequestReleasedError
+from gpiod.line import Value
+
+from firedetect.config import OutputSettings
+from firedetect.outputs import local
+from firedetect.outputs.local import GpioLines, Pattern, find_chip
+
+SETTINGS = OutputSettings()
+SIREN, LIGHT, TROUBLE = SETTINGS.siren_line, SETTINGS.light_line, SETTINGS.trouble_line
+ALARM = Pattern(siren=True, light=True, trouble=False)
+
+
+class FakeLines:
+    """Three lines that keep what they were driven to, as a kernel does, also when released."""
+
+    def __init__(self):
+        self.log = []
+        self.driven = {}
+        self.failures = []
+        self.release_failure = None
+        self.requests = 0
+
+    def request(self, settings):
+        assert settings is SETTINGS
+        self.requests += 1
+        self.fail()
+        self.log.append("request")
+        return self
+
+    def set_values(self, values):
+        self.fail()
+        self.driven.update(values)
+        self.log.append("set")
+
+    def release(self):
+        self.log.append("release")
+        if self.release_failure is not None:
+            raise self.release_failure
+
+    def fail(self):
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@pytest.fixture
+def fake():
+    return FakeLines()
+
+
+@pytest.fixture
+def lines(fake):
+    return GpioLines(SETTINGS, fake.request)
+
+
+def test_trouble_line_is_active_without_trouble(fake, lines):
+    lines.set(ALARM)
+    assert fake.driven == {SIREN: Value.ACTIVE, LIGHT: Value.ACTIVE, TROUBLE: Value.ACTIVE}
+    lines.set(Pattern())
+    assert set(fake.driven.values()) == {Value.INACTIVE}
+    assert fake.log == ["request", "set", "set"]
+
+
+def test_close_switches_to_rest_before_it_gives_the_lines_free(fake, lines):
+    lines.set(ALARM)
+    lines.close()
+    assert fake.log == ["request", "set", "set", "release"]
+    assert fake.driven == dict.fromkeys((SIREN, LIGHT, TROUBLE), Value.INACTIVE)
+    lines.close()
+    assert fake.log[3:] == ["release"]
+
+
+def test_close_releases_lines_that_cannot_be_switched(fake, lines):
+    lines.set(ALARM)
+    fake.failures = [RequestReleasedError()]
+    with pytest.raises(OSError, match="have been released"):
+        lines.close()
+    assert fake.log == ["request", "set", "release"]
+
+
+def test_close_without_lines_does_nothing(fake, lines):
+    lines.close()
+    assert fake.requests == 0
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(errno.EIO, "Input/output error"), RequestReleasedError(), ValueError("unknown line")],
+    ids=lambda failure: type(failure).__name__,
+)
+@pytest.mark.parametrize("release_failure", [None, RequestReleasedError()])
+def test_lines_are_requested_again_after_a_failure(fake, lines, failure, release_failure):
+    lines.set(ALARM)
+    fake.failures, fake.release_failure = [failure], release_failure
+    with pytest.raises(OSError, match=str(failure).replace("[", r"\[")):
+        lines.set(ALARM)
+    # The alarm that sounds is not switched off by the failure.
+    assert fake.log == ["request", "set", "release"]
+    assert fake.driven[SIREN] is Value.ACTIVE
+    lines.set(ALARM)
+    assert fake.log[3:] == ["request", "set"]
+
+
+def test_failed_request_is_tried_again(fake, lines):
+    fake.failures = [OSError(errno.EBUSY, "Device or resource busy"), TypeError("no such line")]
+    for text in ("busy", "no such line"):
+        with pytest.raises(OSError, match=text):
+            lines.set(ALARM)
+    lines.set(ALARM)
+    assert (fake.requests, fake.log) == (3, ["request", "set"])
+
+
+@pytest.fixture
+def chips(tmp_path, monkeypatch):
+    """Three chips, of which the first may not be opened."""
+
+    class Chip:
+        def __init__(self, path):
+            self.number = int(path[-1])
+            if self.number == 0:
+                raise PermissionError(errno.EACCES, "Permission denied")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def get_info(self):
+            return SimpleNamespace(label=f"chip-{self.number}")
+
+    for number in range(3):
+        (tmp_path / f"gpiochip{number}").touch()
+    monkeypatch.setattr(gpiod, "Chip", Chip)
+    return tmp_path
+
+
+def test_chip_is_found_past_one_that_may_not_be_opened(chips):
+    assert find_chip("chip-2", chips) == str(chips / "gpiochip2")
+
+
+def test_missing_chip_is_an_error_that_names_what_was_not_readable(chips):
+    with pytest.raises(OSError, match=r"label pinctrl-rp1; .*gpiochip0 \(Permission denied\)"):
+        find_chip("pinctrl-rp1", chips)
+
+
+def test_no_chip_at_all_is_an_error(tmp_path):
+    with pytest.raises(OSError, match=r"no GPIO chip with label chip-1$"):
+        find_chip("chip-1", tmp_path)
+
+
+def test_lines_of_a_missing_chip_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "find_chip", lambda label: find_chip(label, tmp_path))
+    with pytest.raises(OSError, match="no GPIO chip"):
+        GpioLines(SETTINGS).set(ALARM)
