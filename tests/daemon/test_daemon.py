@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 
+import numpy as np
 import pytest
 
 from firedetect.clock import ManualClock, run_virtual
@@ -15,7 +16,7 @@ from firedetect.daemon.emulation import emulated_port, find_episode
 from firedetect.daemon.queue import EventQueue
 from firedetect.errors import RecordingError
 from firedetect.pipeline import Pipeline
-from firedetect.readings import SystemTrouble, Tick
+from firedetect.readings import SystemTrouble, ThermalImage, Tick
 from firedetect.storage.store import Store
 
 NS = 1_000_000_000
@@ -206,3 +207,68 @@ async def test_a_recorder_or_listener_that_fails_is_given_up_and_said():
     ]
     assert len(heard) == 3
     await asyncio.sleep(0)
+
+
+def detector(clock, queue, heard, *, scorer=None, recorder=None):
+    return Detector(
+        pipeline=Pipeline(scorer),
+        queue=queue,
+        keeper=None,
+        clock=clock,
+        device="d",
+        site="",
+        first=lambda _outcome: None,
+        listeners=[heard.append],
+        recorder=recorder,
+    )
+
+
+async def run_until(runs, done):
+    task = asyncio.create_task(runs.run())
+    async with asyncio.timeout(10.0):
+        while not done():
+            await asyncio.sleep(0.01)
+    task.cancel()
+
+
+async def test_detection_that_falls_behind_is_a_trouble_until_it_has_kept_up():
+    clock, queue, heard = ManualClock(monotonic_ns=10 * NS), EventQueue(), []
+    late = detector(clock, queue, heard)
+    queue.put(Tick(7 * NS))
+    await run_until(late, lambda: any("late:" in str(o.troubles) for o in heard))
+    clock.advance(11.0)
+    queue.put(Tick(21 * NS))
+    await run_until(late, lambda: "late:" not in str(heard[-1].troubles))
+
+
+class SlowScorer:
+    version = "slow"
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def score(self, _row):
+        self.clock.advance(0.3)
+        return 0.0
+
+
+class Tape:
+    def __init__(self):
+        self.names = []
+
+    def write(self, event):
+        self.names.append(type(event).__name__)
+
+    def write_outcome(self, _t_ns, _line):
+        pass
+
+
+async def test_late_scores_are_folded_right_behind_their_image_and_set_the_model_aside():
+    clock, queue, heard, tape = ManualClock(), EventQueue(), [], Tape()
+    slow = detector(clock, queue, heard, scorer=SlowScorer(clock), recorder=tape)
+    image = np.full((24, 32), 21.0, dtype=np.float32)
+    for number in range(5):
+        await slow.process(ThermalImage(number * NS, image))
+    assert tape.names == ["ThermalImage", "ScoreOverrun"] * 3 + ["ThermalImage"] * 2
+    assert heard[-1].model is None
+    assert "model:set aside, too slow" in heard[-1].troubles

@@ -150,3 +150,19 @@ def test_service_logs_are_json_with_a_priority(tmp_path):
 
 def test_nothing_of_the_environment_leaks_into_the_tests():
     assert not [k for k in environment() if k.startswith("FIREDETECT_D")]
+
+
+def test_a_service_detects_without_its_page_when_the_port_is_taken(tmp_path):
+    address = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, socket.socket() as taken:
+        manager.bind(str(address))
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        env = {
+            "NOTIFY_SOCKET": str(address),
+            "FIREDETECT_WEB__PORT": str(taken.getsockname()[1]),
+        }
+        with Daemon(tmp_path, "--simulate", "quiet-room", env=env) as daemon:
+            daemon.wait_for("page:port")
+            assert any(t.startswith("page:") for t in daemon.status()["outcome"]["troubles"])
+            assert daemon.stop() == 0
