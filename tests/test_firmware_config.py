@@ -1,5 +1,6 @@
 """The shipped configuration shows every setting; the unit is one that systemd understands."""
 
+import os
 import shutil
 import subprocess
 import tomllib
@@ -34,7 +35,7 @@ def test_the_shipped_configuration_shows_every_setting_with_its_default():
 
 
 def unit(tmp_path):
-    if shutil.which("systemd-analyze") is None:
+    if shutil.which("systemd-analyze") is None and not os.environ.get("CI"):
         pytest.skip("systemd-analyze is not installed")
     text = (FOLDER / "firedetect.service").read_text()
     # The program is not installed where the unit expects it.
