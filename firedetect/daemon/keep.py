@@ -54,11 +54,14 @@ class Keeper:
         return len(self._unsaved)
 
     async def keep(self, remembered: Restored, message: Message | None = None) -> None:
-        """Store state and message soon; with an alarm return after its commit, or after 0.2 s."""
+        """Store state and message; return after the commit, or after 0.2 s without it.
+
+        A message about a trouble is stored soon and not waited for: a slow disk is one itself.
+        """
         self._remembered = remembered
         if message is not None:
             self._add(message)
-        if message is not None and message.kind == "alarm":
+        if message is not None and message.kind != "trouble":
             await self._commit_now(message)
         elif self._running is None and self._clock.monotonic_ns() >= self._retry_ns:
             self._start(remembered)
