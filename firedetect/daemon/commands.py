@@ -82,7 +82,13 @@ def run(
 
 
 def _write_json(out: BackgroundStream, outcome: Outcome) -> None:
+    """Print one outcome without waiting; raises OSError once lines were lost.
+
+    The detector then gives this listener up with a trouble: a gap in the lines would be silent.
+    """
     out.write(outcome.as_json() + "\n")
+    if out.dropped:
+        raise OSError(f"the reader of the JSON lines has stopped: {out.dropped} lines are lost")
 
 
 def play(

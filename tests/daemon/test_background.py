@@ -3,7 +3,12 @@
 import io
 import threading
 
+import pytest
+
 from firedetect.daemon.background import LINES_MAX, BackgroundStream
+from firedetect.daemon.commands import _write_json
+from firedetect.pipeline import Pipeline
+from firedetect.readings import Tick
 
 
 class SlowReader(io.StringIO):
@@ -41,6 +46,15 @@ def test_a_reader_that_stops_holds_nobody_and_what_is_too_much_is_counted():
     out.go.set()
     stream.close()
     assert out.getvalue().startswith("0\n1\n2\n")
+
+
+def test_lost_json_lines_end_the_listener_instead_of_leaving_a_gap():
+    stream = BackgroundStream(FullDisk(), end_unread=False)
+    outcomes = list(Pipeline(None).run([Tick(0), Tick(10**9)]))
+    _write_json(stream, outcomes[0])
+    stream.close()
+    with pytest.raises(OSError, match="lines are lost"):
+        _write_json(stream, outcomes[-1])
 
 
 def test_a_full_disk_is_survived_and_counted():
