@@ -12,9 +12,8 @@ setup: .venv/ready ## Make the virtual environment from the locked dependencies
 .venv/ready: requirements.lock pyproject.toml scripts/setup
 	@scripts/setup
 
-# A demonstration begins without the alarm that the last one latched.
-run: setup ## Run the detector on an emulated bus (SCENARIO=waste-bin) with its page
-	@test ! -e var/lock || flock -n var/lock rm -rf var; exec $(BIN)/firedetect run --simulate $(SCENARIO)
+run: setup ## Run the detector on an emulated bus (SCENARIO=waste-bin), its page, a cloud in a box
+	@exec scripts/run $(SCENARIO)
 
 test: setup ## Run the tests
 	@$(BIN)/pytest -q -n auto -m "not slow and not hardware and not cloud and not bench"

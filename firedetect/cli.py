@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from firedetect import __version__
 from firedetect.errors import FiredetectError
@@ -25,9 +25,11 @@ app = typer.Typer(
     "replaces them.",
 )
 simulate_app = typer.Typer(no_args_is_help=True, help="Scenarios and data sets, invented.")
-model_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
+model_app = typer.Typer(no_args_is_help=True, help="Model bundles, signed and installed.")
+shadow_app = typer.Typer(no_args_is_help=True, help="Shadows of a thing, for operators.")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(model_app, name="model")
+app.add_typer(shadow_app, name="shadow")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="settings file (TOML); else $FIREDETECT_CONFIG")
@@ -65,7 +67,7 @@ def _settings(path: Path | None) -> Any:  # noqa: ANN401 - Settings, imported wh
 
 
 def _show(record: dict[str, Any]) -> None:
-    print(json.dumps(record, allow_nan=False))
+    print(json.dumps(record, allow_nan=False), flush=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -82,16 +84,24 @@ def version(
 def run(
     config: ConfigOption = None,
     simulate: SimulateOption = None,
+    cloud: Annotated[
+        Literal["aws", "box", "off"] | None,
+        typer.Option(help="aws: as configured; box: a cloud on this machine; off: none"),
+    ] = None,
     duration: DurationOption = None,
     as_json: JsonOption = False,
     record: Annotated[Path | None, typer.Option(help="also write a recording")] = None,
 ) -> None:
-    """Run the detector. Example: firedetect run --simulate waste-bin --duration 90."""
+    """Run the detector. Example: firedetect run --simulate waste-bin --cloud box --duration 90."""
     from firedetect.daemon import commands
 
-    settings = _settings(config)
     commands.run(
-        settings, simulate=simulate, duration_s=duration, json_lines=as_json, record=record
+        _settings(config),
+        simulate=simulate,
+        cloud=cloud,
+        duration_s=duration,
+        json_lines=as_json,
+        record=record,
     )
 
 
@@ -168,8 +178,15 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     outcome = answer.pop("outcome") or {}
     for name in ("level", "current", "alarm", "score", "reasons", "health", "troubles", "model"):
         print(f"{name:>16}  {outcome.get(name)}")
+    settings = answer.pop("settings")
+    cloud = answer.pop("cloud")
     for name, value in answer.items():
         print(f"{name:>16}  {value}")
+    version = f", version {settings['version']} of the shadow" if settings["version"] else ""
+    print(f"{'settings':>16}  {settings['status']}{version}")
+    link = "none" if cloud is None else "connected" if cloud["up"] else f"no link: {cloud['why']}"
+    where = "" if cloud is None else f" ({cloud['endpoint']})"
+    print(f"{'cloud':>16}  {link}{where}")
 
 
 def _command(config: Path | None, action: str, duration: float | None = None) -> None:
@@ -274,25 +291,77 @@ def train(
     print(f"{out}: trained on {dataset}", file=sys.stderr)
 
 
-@model_app.command("verify")
-def model_verify(bundle: Path, as_json: JsonOption = False) -> None:
-    """Check a bundle, also against xgboost itself. Example: firedetect model verify bundle."""
-    from firedetect.model.verify import verify_bundle
+@model_app.command("list")
+def model_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the bundles that may be used, preferred first. Example: firedetect model list."""
+    from firedetect.daemon.models.commands import listed
 
-    report = verify_bundle(bundle)
-    for check in report.checks:
+    for found in listed(_settings(config)):
+        if as_json:
+            _show(found)
+        else:
+            what = found["problem"] or f"{found['version']} {found['hash'][:8]} {found['path']}"
+            print(f"{found['state']:<18} {what}")
+
+
+@model_app.command("verify")
+def model_verify(bundle: Path, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check a bundle, also against xgboost itself. Example: firedetect model verify bundle."""
+    from firedetect.daemon.models.commands import verified
+
+    checks = verified(_settings(config), bundle)
+    for check in checks:
         if as_json:
             _show({"check": check.name, "passed": check.passed, "reason": check.reason})
         else:
             print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.reason}")
-    if not report.passed:
+    if not all(check.passed for check in checks):
         raise FiredetectError(f"{bundle}: does not pass")
+
+
+@model_app.command("install")
+def model_install(bundle: Path, config: ConfigOption = None) -> None:
+    """Install a signed bundle, folder or archive. Example: firedetect model install bundle.zip."""
+    from firedetect.daemon.models.commands import install
+
+    print(install(_settings(config), bundle))
+
+
+@model_app.command("rollback")
+def model_rollback(config: ConfigOption = None) -> None:
+    """Go back to the bundle before. Example: firedetect model rollback."""
+    from firedetect.daemon.models.commands import rollback
+
+    print(rollback(_settings(config)))
+
+
+@model_app.command("sign")
+def model_sign(
+    bundle: Path,
+    key: Annotated[Path, typer.Option("--key", help="the private key, from `model keygen`")],
+    archive: Annotated[Path | None, typer.Option(help="also pack it, as a job delivers it")] = None,
+) -> None:
+    """Sign a bundle. Example: firedetect model sign bundle --key release.key."""
+    from firedetect.daemon.models.commands import sign
+
+    for line in sign(bundle, key, archive):
+        print(line, file=sys.stderr if line.startswith("warning") else sys.stdout)
+
+
+@model_app.command("keygen")
+def model_keygen(
+    out: Annotated[Path, typer.Option("-o", "--output", help="the new private key")],
+) -> None:
+    """Make a key pair to sign bundles with. Example: firedetect model keygen -o release.key."""
+    from firedetect.daemon.models.commands import keygen
+
+    print(keygen(out))
 
 
 @app.command()
 def warmup() -> None:
     """Compile the kernels into the cache, at install. Example: firedetect warmup."""
-    from firedetect.daemon.models import scorer_or_none
+    from firedetect.daemon.models.choose import scorer_or_none
     from firedetect.daemon.warmup import warm_kernels
 
     scorer, refused = scorer_or_none(None)
@@ -303,12 +372,40 @@ def warmup() -> None:
 
 
 @app.command()
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check buses, sensors, model, disk and clock. Example: firedetect doctor."""
-    from firedetect.doctor.checks import examine
+def box(
+    folder: Annotated[Path, typer.Option(help="certificates, shadows and jobs live here")] = Path(
+        "var/box"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="MQTT; 0 is any free one")] = 8883,
+    as_json: JsonOption = False,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="end when standard input closes")
+    ] = False,
+) -> None:
+    """Run the cloud in a box: broker, shadows, jobs, rules, functions. Example: firedetect box."""
+    try:
+        from firedetect.cloudbox.app import run_box
+    except ModuleNotFoundError as missing:
+        words = f"{missing.name} is missing: pip install 'firedetect[box]'"
+        raise FiredetectError(words) from missing
 
+    run_box(folder, port=port, as_json=as_json, with_parent=with_parent)
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check buses, sensors, model, disk, clock and cloud. Example: firedetect doctor."""
+    from firedetect.daemon.models.install import model_store
+    from firedetect.doctor.checks import examine
+    from firedetect.errors import ControlError
+
+    settings = _settings(config)
+    try:
+        link = _ask(config, {"do": "status"}).get("cloud")
+    except ControlError:
+        link = None
     failed = 0
-    for finding in examine(_settings(config)):
+    for finding in examine(settings, model_store(settings).active_bundle_path(), link):
         failed += finding.failed
         if as_json:
             _show(finding.as_record())
@@ -318,6 +415,76 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
                 print(f"      {finding.advice}")
     if failed:
         raise FiredetectError(f"{failed} check{'s' if failed > 1 else ''} failed")
+
+
+ThingOption = Annotated[str | None, typer.Option(help="else device.id of the settings")]
+ShadowOption = Annotated[Literal["config", "state", "alarm"], typer.Option(help="which shadow")]
+RightsOption = Annotated[
+    Literal["device", "box", "aws"],
+    typer.Option("--cloud", help="whose rights: the device's own, the box's operator, AWS IAM"),
+]
+
+
+@shadow_app.command("get")
+def shadow_get(
+    config: ConfigOption = None,
+    thing: ThingOption = None,
+    shadow: ShadowOption = "config",
+    cloud: RightsOption = "device",
+) -> None:
+    """Show a shadow as JSON. Example: firedetect shadow get --cloud box."""
+    from firedetect.daemon.remote import shadow_commands
+
+    _show(shadow_commands.get(shadow_commands.target_of(_settings(config), cloud, thing, shadow)))
+
+
+@shadow_app.command("set")
+def shadow_set(
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...")],
+    config: ConfigOption = None,
+    thing: ThingOption = None,
+    shadow: ShadowOption = "config",
+    cloud: RightsOption = "device",
+    version: Annotated[int | None, typer.Option(help="only if this is the present one")] = None,
+) -> None:
+    """Change what is desired. Example: firedetect shadow set thresholds.alert=0.55 --cloud box."""
+    from firedetect.daemon.remote import shadow_commands
+
+    try:
+        desired = shadow_commands.desired_of(assignments)
+    except FiredetectError as error:
+        raise typer.BadParameter(str(error), param_hint="KEY=VALUE") from error
+    target = shadow_commands.target_of(_settings(config), cloud, thing, shadow)
+    _show(shadow_commands.set_desired(target, desired, version))
+
+
+@shadow_app.command("watch")
+def shadow_watch(
+    config: ConfigOption = None,
+    thing: ThingOption = None,
+    shadow: ShadowOption = "config",
+    cloud: RightsOption = "device",
+) -> None:
+    """Show a shadow now and whenever it changes. Example: firedetect shadow watch --cloud box."""
+    from firedetect.daemon.remote import shadow_commands
+
+    target = shadow_commands.target_of(_settings(config), cloud, thing, shadow)
+    shadow_commands.watch(target, _show)
+
+
+@app.command()
+def provision(
+    config: ConfigOption = None,
+    claim_cert: Annotated[Path | None, typer.Option(help="the claim certificate (PEM)")] = None,
+    claim_key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="replace the present certificate, with its own rights")
+    ] = False,
+) -> None:
+    """Get a certificate for a key made here. Example: firedetect provision --rotate."""
+    from firedetect.uplink.provision import provision_device
+
+    print(provision_device(_settings(config), claim_cert, claim_key, rotate=rotate))
 
 
 def _progress(what: str) -> Any:  # noqa: ANN401 - a context manager around a call-back

@@ -7,78 +7,20 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from firedetect.contract.problems import problem_of
+from firedetect.contract.settings import DecisionSettings, Section
 from firedetect.errors import ConfigError
 
 ENV_PREFIX = "FIREDETECT_"
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Thresholds(_Section):
-    """Score at which each level begins; strictly increasing (`decision` levels, 0 to 1)."""
-
-    informational: Annotated[float, Field(ge=0.05, le=0.4)] = 0.2
-    warning: Annotated[float, Field(ge=0.05, le=0.6)] = 0.4
-    alert: Annotated[float, Field(ge=0.05, le=0.75)] = 0.6
-    emergency: Annotated[float, Field(ge=0.05, le=0.9)] = 0.8
-
-    @model_validator(mode="after")
-    def _increasing(self) -> Self:
-        if not self.informational < self.warning < self.alert < self.emergency:
-            msg = "must increase strictly: informational < warning < alert < emergency"
-            raise ValueError(msg)
-        return self
-
-
-class Confirmation(_Section):
-    """A level counts when `k` of the last `n` seconds reached it."""
-
-    k: Annotated[int, Field(ge=1, le=8)] = 3
-    n: Annotated[int, Field(ge=1, le=8)] = 5
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.k > self.n:
-            msg = "k must not exceed n"
-            raise ValueError(msg)
-        return self
-
-
-class HardLimits(_Section):
-    """Limits of the hard rules. The defaults are the floors; only more sensitive values pass."""
-
-    air_emergency_c: Annotated[float, Field(ge=45.0, le=58.0)] = 58.0
-    air_rate_c_per_min: Annotated[float, Field(ge=5.0, le=8.3)] = 8.3
-    air_rise_alert_c: Annotated[float, Field(ge=5.0, le=8.0)] = 8.0
-    air_rise_emergency_c: Annotated[float, Field(ge=8.0, le=15.0)] = 15.0
-    pixel_alert_c: Annotated[float, Field(ge=80.0, le=150.0)] = 150.0
-    pixel_emergency_c: Annotated[float, Field(ge=100.0, le=200.0)] = 200.0
-    co_alert_ppm: Annotated[float, Field(ge=50.0, le=100.0)] = 100.0
-    co2_rise_ppm_per_min: Annotated[float, Field(ge=150.0, le=300.0)] = 300.0
-
-
-class DecisionSettings(_Section):
-    """How scores become levels; what a device shadow may change."""
-
-    thresholds: Thresholds = Thresholds()
-    confirm: Confirmation = Confirmation()
-    confirm_emergency: Confirmation = Confirmation(k=4, n=6)
-    hold_s: Annotated[float, Field(ge=10.0, le=600.0)] = 60.0
-    hysteresis: Annotated[float, Field(ge=0.0, le=0.2)] = 0.1
-    silence_max_s: Annotated[float, Field(ge=10.0, le=600.0)] = 600.0
-    remote_emergency_silence: bool = False
-    hard: HardLimits = HardLimits()
-
-
-class DeviceSettings(_Section):
+class DeviceSettings(Section):
     """Who this detector is and where it keeps its data."""
 
     id: Annotated[str, Field(pattern=f"^{_NAME.pattern}$")] = "firedetect"
@@ -87,7 +29,7 @@ class DeviceSettings(_Section):
     data_dir: Path = Path("var")
 
 
-class ThermalSettings(_Section):
+class ThermalSettings(Section):
     """The MLX90640 thermal array."""
 
     enabled: bool = True
@@ -99,7 +41,7 @@ class ThermalSettings(_Section):
     ta_shift_c: Annotated[float, Field(ge=0.0, le=30.0)] = 8.0
 
 
-class GasSettings(_Section):
+class GasSettings(Section):
     """The Grove Multichannel Gas Sensor v2."""
 
     enabled: bool = True
@@ -109,13 +51,18 @@ class GasSettings(_Section):
     calibration: Path | None = None
 
 
-class ModelSettings(_Section):
-    """The model bundle; without a path the one that came with the program."""
+class ModelSettings(Section):
+    """The model bundle; without a path the installed one, else the one that came along.
+
+    Only bundles signed with one of the public keys (PEM) in the folder `trusted_keys` can be
+    installed.
+    """
 
     bundle: Path | None = None
+    trusted_keys: Path | None = None
 
 
-class OutputSettings(_Section):
+class OutputSettings(Section):
     """Local alarm outputs: lines of the GPIO chip found by its label."""
 
     enabled: bool = False
@@ -125,14 +72,31 @@ class OutputSettings(_Section):
     trouble_line: Annotated[int, Field(ge=0, le=63)] = 22
 
 
-class WebSettings(_Section):
+class UplinkSettings(Section):
+    """The way to AWS IoT Core; without an endpoint the detector works alone.
+
+    Without paths the identity lies in the data folder, where `firedetect provision` puts it, and
+    the system's certificate authorities are trusted. `second_path_url` gets an alarm by HTTP POST
+    when the cloud gives no receipt for it.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^[a-zA-Z0-9.:-]{0,253}$")] = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    second_path_url: Annotated[str, Field(pattern=r"^(https?://.*)?$", max_length=2048)] = ""
+    share_recordings: bool = False
+
+
+class WebSettings(Section):
     """The local page; it listens on this machine only."""
 
     enabled: bool = True
     port: Annotated[int, Field(ge=0, le=65535)] = 8017
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Where log lines go; `auto` takes the journal under systemd, else text."""
 
     format: Literal["auto", "json", "text", "journal"] = "auto"
@@ -156,6 +120,7 @@ class Settings(BaseSettings):
     decision: DecisionSettings = DecisionSettings()
     model: ModelSettings = ModelSettings()
     outputs: OutputSettings = OutputSettings()
+    uplink: UplinkSettings = UplinkSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
@@ -172,7 +137,7 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-class GasBaseline(_Section):
+class GasBaseline(Section):
     """Clean-air counts of the four films (0 < count < 1023), and how CO was calibrated, if it was.
 
     `co_a` and `co_beta` belong to R0/Rs = (ppm / co_a) ** co_beta; only a user's span calibration
@@ -194,7 +159,7 @@ def load_settings(path: Path | None = None) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}") from error
+        raise ConfigError(f"{path or 'settings'}: {problem_of(error)}") from error
 
 
 def load_gas_baseline(path: Path) -> GasBaseline:
@@ -203,17 +168,23 @@ def load_gas_baseline(path: Path) -> GasBaseline:
     try:
         return GasBaseline.model_validate(values.get("gas", {}))
     except ValidationError as error:
-        raise ConfigError(f"{path}: gas.{first_problem(error)}") from error
+        raise ConfigError(f"{path}: gas.{problem_of(error)}") from error
 
 
-def first_problem(error: ValidationError) -> str:
-    """Return the first problem of a validation as `key: reason`."""
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "settings"
-    reason = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
-    given = problem.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return f"{key}: {reason}{shown}"
+def save_gas_baseline(path: Path, baseline: GasBaseline) -> None:
+    """Write a gas calibration file, whole or not at all; raises ConfigError."""
+    lines = [
+        f"{name} = {value!r}" for name, value in baseline.model_dump(exclude_none=True).items()
+    ]
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with new.open("w") as file:
+            file.write("\n".join(["[gas]", *lines, ""]))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

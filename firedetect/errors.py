@@ -48,6 +48,14 @@ class BundleError(FiredetectError):
     """A model bundle is refused; the bundle in use stays in use."""
 
 
+class SignatureError(BundleError):
+    """A bundle carries no signature of a trusted key: have it signed, or trust its key."""
+
+
+class TrialError(FiredetectError):
+    """A change cannot be tried: it is refused, and what is in use stays in use."""
+
+
 class DatasetError(FiredetectError):
     """A training data set is missing, empty or of another schema."""
 
@@ -66,3 +74,55 @@ class ControlError(FiredetectError):
 
 class WebError(FiredetectError):
     """The local page cannot be offered; the message names the setting to change."""
+
+
+class UplinkError(FiredetectError):
+    """The cloud cannot be used as configured; the message says what to do."""
+
+
+class LinkDownError(UplinkError):
+    """There is no connection: keep what was to be sent until there is one."""
+
+
+class AckTimeoutError(UplinkError):
+    """The broker did not acknowledge in time: send again, nobody may have got it."""
+
+
+class NoReceiverError(UplinkError):
+    """The broker acknowledged, but nobody was subscribed: nothing was delivered."""
+
+
+class PublishRefusedError(UplinkError):
+    """The broker, or a limit that we keep, refuses the message: others may still go."""
+
+
+class ShadowRefusedError(UplinkError):
+    """The shadow service refuses a document; the message holds its code and reason."""
+
+
+class BoxError(FiredetectError):
+    """The cloud in a box cannot start or go on; the message says what to install or change."""
+
+
+class RuleError(BoxError):
+    """A rule of the tier uses what the box does not have; the message names rule and place."""
+
+
+class MessageRefusedError(FiredetectError):
+    """A message breaks the contract or is not from its device: it goes to the failure queue."""
+
+
+class JobRefusedError(UplinkError):
+    """The jobs service refuses an update: the execution has ended or was cancelled."""
+
+
+class TransferError(UplinkError):
+    """What is at the address is not what was announced, or it refuses: do not try again."""
+
+
+class JobFailedError(UplinkError):
+    """A job could not be carried out; the message goes into its status."""
+
+
+class JobRejectedError(JobFailedError):
+    """A job is not for this device or not allowed here; nothing was begun."""

@@ -7,9 +7,13 @@ hands on the outcome of the first before calling the second.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Protocol
 
-from firedetect.config import DecisionSettings
+import numpy as np
+from numpy.typing import NDArray
+
 from firedetect.contract.level import LATCHING_FROM
+from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.hard_rules import HardInputs
 from firedetect.decision.health import HealthMachine
 from firedetect.decision.judge import Judge
@@ -24,6 +28,7 @@ from firedetect.readings import (
     Command,
     Event,
     FaultKind,
+    GasCalibrated,
     GasCounts,
     Restored,
     ScoreOverrun,
@@ -43,13 +48,29 @@ QUIET_AIR_RISE_C = 2.0
 """Above either the clean-air baseline stands still: a slow smoulder is no drift."""
 
 
-class Pipeline:
-    """Folds events. One per detector and run."""
+class Observer(Protocol):
+    """Hears everything that the decision is given, just before it decides."""
 
-    def __init__(self, scorer: RowScorer | None, decision: DecisionSettings | None = None) -> None:
+    def hard(self, inputs: HardInputs, image: ThermalImage | None) -> None:
+        """Note what the hard rules are about to judge, and the image that its pixels are of."""
+
+    def row(self, t_ns: int, row: NDArray[np.float64]) -> None:
+        """Note the columns (27,) that the model is about to score."""
+
+
+class Pipeline:
+    """Folds events. One per detector and run; an observer changes no outcome."""
+
+    def __init__(
+        self,
+        scorer: RowScorer | None,
+        decision: DecisionSettings | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._settings = decision or DecisionSettings()
         self._judge = Judge(self._settings)
         self._model = GuardedModel(scorer)
+        self._observer = observer
         self._features = FeatureExtractor()
         self._health = HealthMachine()
         self._started = Started(0, "firedetect", 0, 0, ())
@@ -85,6 +106,8 @@ class Pipeline:
         t_ns, self._pending_ns = self._pending_ns, None
         self._scored_ns = t_ns
         row = self._features.row()
+        if self._observer is not None:
+            self._observer.row(t_ns, row)
         self._judge.score(t_ns, self._model.score(row))
         features = dict(zip(COLUMNS, row.tolist(), strict=True))
         return self._outcome(t_ns, self._declare(), features=features)
@@ -98,6 +121,13 @@ class Pipeline:
             outcome = self.score()
             if outcome is not None:
                 yield outcome
+
+    def replace_model(self, scorer: RowScorer | None) -> None:
+        """Score with another model from the next vector on; nothing is held against it yet.
+
+        To be called between two events. Level, latched alarm and confirmed seconds stay.
+        """
+        self._model = GuardedModel(scorer)
 
     @property
     def baseline_known(self) -> bool:
@@ -150,6 +180,8 @@ class Pipeline:
                 self._judge.alarm.restore(event)
                 if event.gas_baseline is not None:
                     self._features.commission(event.gas_baseline, event.gas_tracked)
+            case GasCalibrated():
+                self._features.commission(event.baseline, None)
             case SensorOpened(sensor=Sensor.GAS):
                 self._features.films.powered(event.t_ns, event.powered_s)
             case SystemTrouble(active=True):
@@ -168,18 +200,19 @@ class Pipeline:
         air_c = event.air_c if not self._health.trusted(Sensor.AIR) else math.nan
         if not usable:
             self._lose(Sensor.THERMAL, FaultKind.FEW_PIXELS)
-            self._judge.hard(self._air_inputs(event.t_ns, air_c))
+            self._judge_hard(self._air_inputs(event.t_ns, air_c))
             return
         self._health.reading(event.t_ns, Sensor.THERMAL)
         hard = self._settings.hard
         hot = features.hot_regions(hard.pixel_alert_c, hard.pixel_emergency_c, CLIP_C)
-        self._judge.hard(
+        self._judge_hard(
             replace(
                 self._air_inputs(event.t_ns, air_c),
                 region_px=hot.largest_alert_px,
                 emergency_share=hot.emergency_share,
                 clipped_px=hot.clipped_px,
-            )
+            ),
+            event,
         )
         self._pending_ns = event.t_ns
 
@@ -199,7 +232,7 @@ class Pipeline:
             self._lose(Sensor.GAS, FaultKind.FROZEN)
         else:
             self._health.reading(event.t_ns, Sensor.GAS)
-        self._judge.hard(HardInputs(event.t_ns, co_ppm=films.co_ppm))
+        self._judge_hard(HardInputs(event.t_ns, co_ppm=films.co_ppm))
 
     def _fold_co2(self, event: Co2Reading) -> None:
         self._features.co2(event, quiet=self._quiet())
@@ -207,7 +240,7 @@ class Pipeline:
             self._lose(Sensor.CO2, FaultKind.IMPLAUSIBLE)
             return
         self._health.reading(event.t_ns, Sensor.CO2)
-        self._judge.hard(
+        self._judge_hard(
             HardInputs(
                 event.t_ns,
                 co2_ppm=event.co2_ppm,
@@ -222,7 +255,7 @@ class Pipeline:
             self._lose(Sensor.AIR, FaultKind.IMPLAUSIBLE)
             return
         self._health.reading(event.t_ns, Sensor.AIR)
-        self._judge.hard(self._air_inputs(event.t_ns, event.temp_c))
+        self._judge_hard(self._air_inputs(event.t_ns, event.temp_c))
 
     def _fold_tick(self, event: Tick) -> None:
         for sensor in self._health.advance(event.t_ns):
@@ -233,6 +266,11 @@ class Pipeline:
         slow = event.t_ns - self._scored_ns >= NS_PER_S
         if slow or not self._health.trusted(Sensor.THERMAL):
             self._pending_ns = event.t_ns
+
+    def _judge_hard(self, inputs: HardInputs, image: ThermalImage | None = None) -> None:
+        if self._observer is not None:
+            self._observer.hard(inputs, image)
+        self._judge.hard(inputs)
 
     def _lose(self, sensor: Sensor, kind: FaultKind) -> None:
         self._health.fault(sensor, kind)

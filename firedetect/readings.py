@@ -11,8 +11,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.config import DecisionSettings, GasBaseline
+from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
+from firedetect.contract.settings import DecisionSettings
 
 SUBPAGE_WORDS = 834
 """832 RAM words (pixels, auxiliary), the control register, the sub-page number."""
@@ -207,6 +208,14 @@ class ScoreOverrun:
 
 
 @dataclass(frozen=True, slots=True)
+class GasCalibrated:
+    """The clean-air baseline of the gas board was taken anew."""
+
+    t_ns: int
+    baseline: GasBaseline
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A second has passed."""
 
@@ -238,6 +247,7 @@ Event: TypeAlias = (
     | SensorFault
     | SystemTrouble
     | ScoreOverrun
+    | GasCalibrated
     | Tick
     | Command
 )

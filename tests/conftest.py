@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 _ENV = "FIREDETECT_SHARED_DATA"
+_FIGURE = "figure"
 _DEFAULT = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -27,3 +28,23 @@ def shared_data() -> Callable[[str], Path]:
         pytest.skip(f"needs the data set {name!r}; set {_ENV} to the folder that holds it")
 
     return find
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a measured figure: all of them stand at the end of the run, whoever ran the test."""
+    return lambda line: record_property(_FIGURE, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured."""
+    figures = [
+        f"{report.nodeid.rpartition('::')[2]}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == _FIGURE and report.when == "call"
+    ]
+    if figures:
+        terminalreporter.section("measured")
+        for figure in figures:
+            terminalreporter.line(figure)

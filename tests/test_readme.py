@@ -54,6 +54,7 @@ def test_make_run_goes_from_normal_to_emergency_and_leaves_nothing_behind(tmp_pa
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60.0)
     text = log.read_text()
+    assert "people were told: FIRE ALERT" in text
     steps = re.findall(r"level (\w+) -> (\w+)", text)
     reached = [Level.from_label(after) for _, after in steps]
     # In real time a hard rule may overtake the score on the way up.

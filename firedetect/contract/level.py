@@ -1,6 +1,9 @@
 """Alarm levels and health, as every message names them."""
 
 from enum import IntEnum, StrEnum
+from typing import Literal, cast
+
+LevelName = Literal["normal", "informational", "warning", "alert", "emergency"]
 
 
 class Level(IntEnum):
@@ -13,9 +16,9 @@ class Level(IntEnum):
     EMERGENCY = 4
 
     @property
-    def label(self) -> str:
+    def label(self) -> LevelName:
         """The name used in every message, recording and command."""
-        return self.name.lower()
+        return cast("LevelName", self.name.lower())
 
     @classmethod
     def from_label(cls, label: str) -> "Level":

@@ -1,23 +1,27 @@
-"""Messages from the detector to the cloud: versioned, idempotent by `event_id`."""
+"""Messages between detector and cloud: versioned, idempotent by `event_id`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from firedetect.contract.level import Health
+from firedetect.contract.level import Health, LevelName
 
-MESSAGE_VERSION = 1
 MessageKind = Literal["alarm", "trouble", "event"]
 PRIORITY: dict[MessageKind, int] = {"alarm": 0, "trouble": 1, "event": 2}
 """Lower goes first; telemetry comes after all of these."""
 
 
-class DetectorMessage(BaseModel):
-    """One thing that changed at a detector."""
+class ContractMessage(BaseModel):
+    """What every message has: a version, and no key that the contract does not name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     v: Literal[1] = 1
+
+
+class DetectorMessage(ContractMessage):
+    """One thing that changed at a detector."""
+
     kind: MessageKind
     event_id: str
     incident_id: str | None
@@ -25,8 +29,8 @@ class DetectorMessage(BaseModel):
     site: str
     ts: str
     t_s: float
-    level: Literal["normal", "informational", "warning", "alert", "emergency"]
-    current: Literal["normal", "informational", "warning", "alert", "emergency"]
+    level: LevelName
+    current: LevelName
     score: float | None
     reasons: tuple[str, ...]
     health: Health
@@ -34,3 +38,70 @@ class DetectorMessage(BaseModel):
     alarm: str
     drill: bool
     model: str | None
+
+
+class LinkLost(ContractMessage):
+    """The last will: the broker sends it when the detector's connection ends without a goodbye."""
+
+    kind: Literal["lost"] = "lost"
+    event_id: str
+    device: str
+    site: str
+    boot: int
+
+
+class SensorBeat(BaseModel):
+    """Proof that one sensor is read: a cached or frozen reading cannot produce it.
+
+    `age_s` is the age of the last fresh reading, None if there was none; `fresh` counts fresh
+    readings since the start; `noise` is how far the last reading differs from the one before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    age_s: float | None
+    fresh: int
+    noise: float | None
+
+
+class Beat(ContractMessage):
+    """Proof of sensing, every 20 s.
+
+    `known_answer` tells whether a fire that was put through the model just now scored as a fire.
+    """
+
+    kind: Literal["beat"] = "beat"
+    device: str
+    site: str
+    boot: int
+    seq: int
+    ts: str
+    uptime_s: float
+    level: LevelName
+    health: Health
+    score: float | None
+    troubles: tuple[str, ...]
+    sensors: dict[str, SensorBeat]
+    known_answer: bool | None
+    waiting: int
+    model: str | None
+    config_version: int | None
+
+
+class Receipt(ContractMessage):
+    """The cloud has stored an alarm and handed it to people: only now it counts as delivered."""
+
+    kind: Literal["receipt"] = "receipt"
+    device: str
+    event_id: str
+    incident_id: str | None
+    ts: str
+
+
+class Lease(ContractMessage):
+    """The tier behind the broker works; the device may rely on it for `valid_s`."""
+
+    kind: Literal["lease"] = "lease"
+    device: str
+    ts: str
+    valid_s: Annotated[float, Field(gt=0, le=86_400)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -27,13 +28,20 @@ REOPEN_MAX_S = 5.0
 _log = structlog.get_logger()
 
 
-async def acquire(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock) -> None:
-    """Read one sensor for ever."""
+async def acquire(
+    spec: SensorSpec,
+    driver: Driver,
+    queue: EventQueue,
+    clock: Clock,
+    interval_s: Callable[[], float] | None = None,
+) -> None:
+    """Read one sensor for ever; `interval_s` may change the specified pause while it runs."""
+    pause_s = interval_s or (lambda: spec.interval_s)
     reopen = _Reopen(random.Random(spec.sensor))  # noqa: S311 - spreads retries, guards no secret
     while True:
         try:
             queue.put(await driver.open())
-            await _read(spec, driver, queue, clock, reopen)
+            await _read(spec, driver, queue, clock, reopen, pause_s)
         except SensorError as error:
             log = _log.debug if reopen.failing else _log.warning
             log("sensor lost", sensor=spec.sensor.value, error=str(error))
@@ -42,7 +50,12 @@ async def acquire(spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Cl
 
 
 async def _read(
-    spec: SensorSpec, driver: Driver, queue: EventQueue, clock: Clock, reopen: "_Reopen"
+    spec: SensorSpec,
+    driver: Driver,
+    queue: EventQueue,
+    clock: Clock,
+    reopen: "_Reopen",
+    pause_s: Callable[[], float],
 ) -> None:
     next_ns = clock.monotonic_ns()
     while True:
@@ -53,8 +66,8 @@ async def _read(
             queue.put(FrameRejected(clock.monotonic_ns(), spec.sensor, kind, str(error)))
         else:
             reopen.works()
-        if spec.interval_s > 0.0:
-            next_ns = max(next_ns + round(spec.interval_s * NS_PER_S), clock.monotonic_ns())
+        if pause_s() > 0.0:
+            next_ns = max(next_ns + round(pause_s() * NS_PER_S), clock.monotonic_ns())
             await sleep_until(clock, next_ns)
 
 

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,18 @@ import structlog
 from firedetect.clock import Clock, ManualClock, SystemClock, run_virtual
 from firedetect.config import LogSettings, Settings
 from firedetect.daemon.acquire import acquire, tick
-from firedetect.daemon.app import Surroundings, run_daemon
+from firedetect.daemon.app import run_daemon
 from firedetect.daemon.background import BackgroundStream
 from firedetect.daemon.emulation import emulated_port, find_episode
 from firedetect.daemon.logs import configure_logging
 from firedetect.daemon.notify import is_service
+from firedetect.daemon.parts import Surroundings
 from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.remote.box_link import box_settings
 from firedetect.daemon.replay import Summary
 from firedetect.daemon.supervise import supervise
 from firedetect.decision.outcome import Outcome
-from firedetect.errors import FiredetectError
+from firedetect.errors import FiredetectError, UplinkError
 from firedetect.outputs.local import GpioLines
 from firedetect.readings import (
     GasCounts,
@@ -51,11 +53,15 @@ def run(
     settings: Settings,
     *,
     simulate: str | None,
+    cloud: str | None,
     duration_s: float | None,
     json_lines: bool,
     record: Path | None,
 ) -> None:
-    """Run the detector on the Pi's buses or on an emulated one, until stopped or for a while."""
+    """Run the detector on the Pi's buses or on an emulated one, until stopped or for a while.
+
+    `cloud` is aws, box, off, or None for what the settings say.
+    """
     log_out = BackgroundStream(
         sys.stderr if json_lines else sys.stdout, end_unread=not is_service()
     )
@@ -74,11 +80,30 @@ def run(
     if simulate is not None:
         _log.info("simulating", scenario=simulate, what=SCENARIOS[simulate].summary)
     try:
-        asyncio.run(run_daemon(settings, around))
+        with _clouded(settings, cloud, clock, quiet=json_lines) as clouded:
+            asyncio.run(run_daemon(clouded, around))
     finally:
         log_out.close()
         if json_out is not None:
             json_out.close()
+
+
+@contextlib.contextmanager
+def _clouded(
+    settings: Settings, cloud: str | None, clock: Clock, *, quiet: bool
+) -> Iterator[Settings]:
+    """Yield the settings with the cloud that was asked for; only a box is waited for."""
+    if cloud == "box":
+        with box_settings(settings, clock, quiet=quiet) as boxed:
+            yield boxed
+        return
+    if cloud == "aws" and not settings.uplink.endpoint:
+        raise UplinkError("no cloud is configured: set uplink.endpoint, or run with --cloud box")
+    if cloud == "off":
+        alone = settings.uplink.model_copy(update={"endpoint": ""})
+        yield settings.model_copy(update={"uplink": alone})
+        return
+    yield settings
 
 
 def _write_json(out: BackgroundStream, outcome: Outcome) -> None:

@@ -5,37 +5,35 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from itertools import count
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from firedetect.clock import Clock
-from firedetect.daemon.queue import EventQueue
-from firedetect.decision.outcome import Outcome
-from firedetect.errors import ControlError
-from firedetect.readings import Command, CommandAction, CommandSource
+from firedetect.daemon.ask import ANSWER_LIMIT_S, CommandDesk
+from firedetect.errors import ControlError, FiredetectError
+from firedetect.readings import CommandAction, CommandSource
 
-ANSWER_LIMIT_S = 5.0
 _LINE_LIMIT = 4096
-_WAITING_MAX = 16
-"""Commands under way at once: a flood must not fill the queue of events."""
 _PATH_LIMIT = 100
 """Unix sockets have short paths; the kernel's limit is 107 bytes."""
 
 Status = Callable[[], Awaitable[dict[str, Any]]]
+Request = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class ControlServer:
-    """Answers on the socket; commands become events and their outcome the answer."""
+    """Answers on the socket; commands become events and their outcome the answer.
 
-    def __init__(self, path: Path, queue: EventQueue, clock: Clock, status: Status) -> None:
+    `extra` are further requests by name; each takes the whole request.
+    """
+
+    def __init__(
+        self, path: Path, desk: CommandDesk, status: Status, extra: Mapping[str, Request]
+    ) -> None:
         self._path = path
-        self._queue = queue
-        self._clock = clock
+        self._desk = desk
         self._status = status
-        self._numbers = count(1)
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._extra = extra
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
@@ -54,22 +52,6 @@ class ControlServer:
             self._server.close()
         self._path.unlink(missing_ok=True)
 
-    def heard(self, outcome: Outcome) -> None:
-        """Hand the answer to a command to whoever waits for it."""
-        answer = outcome.answer
-        if answer is None:
-            return
-        future = self._waiting.pop(answer.command_id, None)
-        if future is not None and not future.done():
-            future.set_result(
-                {
-                    "accepted": answer.accepted,
-                    "detail": answer.detail,
-                    "level": outcome.level.label,
-                    "alarm": outcome.alarm.value,
-                }
-            )
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             try:
@@ -77,6 +59,8 @@ class ControlServer:
                 answer = await self._answer(line)
             except TimeoutError:
                 answer = {"error": "no answer in time; the command may still be carried out"}
+            except FiredetectError as error:
+                answer = {"error": str(error)}
             except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 answer = {"error": f"not understood: {error}"}
             writer.write(json.dumps(answer).encode() + b"\n")
@@ -87,30 +71,30 @@ class ControlServer:
         request = json.loads(line)
         if request["do"] == "status":
             return await self._status()
+        if request["do"] in self._extra:
+            return await self._extra[request["do"]](request)
         duration = request.get("duration_s")
-        command = Command(
-            self._clock.monotonic_ns(),
+        outcome = await self._desk.ask(
             CommandAction(request["do"]),
             CommandSource.LOCAL,
-            f"local-{next(self._numbers)}",
             None if duration is None else float(duration),
         )
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= _WAITING_MAX:
-            return {"error": "too many commands at once"}
-        self._waiting[command.command_id] = future
-        self._queue.put(command)
-        try:
-            return await asyncio.wait_for(future, ANSWER_LIMIT_S)
-        finally:
-            self._waiting.pop(command.command_id, None)
+        assert outcome.answer is not None  # noqa: S101 - the desk waited for it
+        return {
+            "accepted": outcome.answer.accepted,
+            "detail": outcome.answer.detail,
+            "level": outcome.level.label,
+            "alarm": outcome.alarm.value,
+        }
 
 
-def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+def ask(
+    path: Path, request: dict[str, Any], *, limit_s: float = 2.0 * ANSWER_LIMIT_S
+) -> dict[str, Any]:
     """Send one request to the running daemon; raises ControlError if it cannot be reached."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(2.0 * ANSWER_LIMIT_S)
+            channel.settimeout(limit_s)
             channel.connect(os.fspath(path))
             channel.sendall(json.dumps(request).encode() + b"\n")
             line = channel.makefile("rb").readline()

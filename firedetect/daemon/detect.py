@@ -12,7 +12,7 @@ from firedetect.daemon.messages import message_of
 from firedetect.daemon.queue import EventQueue
 from firedetect.decision.outcome import Outcome
 from firedetect.pipeline import Pipeline
-from firedetect.readings import Event, ScoreOverrun, SystemTrouble, ThermalImage
+from firedetect.readings import Event, ScoreOverrun, SystemTrouble
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.recording import RecordingWriter
 
@@ -30,6 +30,8 @@ _log = structlog.get_logger()
 class Detector:
     """Joins the pure pipeline to the world.
 
+    `on_event` hears of every event as it came, `on_reading` of every decoded one. What they do
+    wrong is a trouble and keeps no event from being judged.
     `first` hears of every outcome before anything is written: the local outputs. `listeners` hear
     of it afterwards.
     """
@@ -42,7 +44,8 @@ class Detector:
     site: str
     first: Callable[[Outcome], None]
     listeners: list[Callable[[Outcome], None]] = field(default_factory=list)
-    on_image: Callable[[ThermalImage], None] | None = None
+    on_event: Callable[[Event], None] = lambda _event: None
+    on_reading: tuple[Callable[[Event], None], ...] = ()
     recorder: RecordingWriter | None = None
     processed: int = 0
     _decoder: Decoder = field(default_factory=Decoder)
@@ -70,9 +73,10 @@ class Detector:
         """Process one event to its end: an alarm is stored before the next one is taken."""
         if self.recorder is not None:
             self._record(partial(self.recorder.write, event))
+        self._let_hear(self.on_event, event)
         for reading in self._decoder.feed(event):
-            if self.on_image is not None and isinstance(reading, ThermalImage):
-                self.on_image(reading)
+            for hear in self.on_reading:
+                self._let_hear(hear, reading)
             hard = self.pipeline.step(reading)
             if hard is not None:
                 await self._hand_on(hard)
@@ -130,6 +134,12 @@ class Detector:
             self._record(partial(self.recorder.write_outcome, outcome.t_ns, line))
         for listener in tuple(self.listeners):
             self._tell(listener, outcome)
+
+    def _let_hear(self, hear: Callable[[Event], None], event: Event) -> None:
+        try:
+            hear(event)
+        except Exception as error:  # noqa: BLE001 - this event may be the fire
+            self._lose("hearing", error)
 
     def _record(self, write: Callable[[], None]) -> None:
         try:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 import structlog
 
@@ -24,6 +25,7 @@ _SLOW = "takes longer than 0.2 s"
 _UNSAVED_MAX = 1000
 
 _log = structlog.get_logger()
+_T = TypeVar("_T")
 
 
 class Keeper:
@@ -47,6 +49,8 @@ class Keeper:
         self._failed_ns = 0
         self._failing = False
         self._closing = False
+        self.on_message: Callable[[Message], None] = lambda _message: None
+        """Called with every new message to send."""
 
     @property
     def unsaved(self) -> int:
@@ -65,6 +69,31 @@ class Keeper:
             await self._commit_now(message)
         elif self._running is None and self._clock.monotonic_ns() >= self._retry_ns:
             self._start(remembered)
+        if message is not None:
+            # Also when it is in memory only: a broken disk must not keep an alarm from people.
+            self.on_message(message)
+
+    def in_memory(self) -> list[Message]:
+        """Return the messages that are not stored yet."""
+        return list(self._unsaved)
+
+    def forget(self, event_ids: Collection[str]) -> None:
+        """Drop messages that have arrived before they were stored."""
+        self._unsaved = [known for known in self._unsaved if known.event_id not in event_ids]
+
+    async def ask(self, call: Callable[[Store], _T]) -> _T:
+        """Run `call` on the store in its thread.
+
+        Raises TimeoutError if the store does not answer within 1 s, and what `call` raises.
+        """
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._thread, call, self._store)
+        # Not cancelled at the limit: what the thread has begun it also ends.
+        done, _ = await asyncio.wait([asked], timeout=COUNT_LIMIT_S)
+        if not done:
+            asked.add_done_callback(_end_quietly)
+            raise TimeoutError("the store does not answer")
+        return asked.result()
 
     async def waiting(self) -> int:
         """Return how many messages wait in the outbox, those in memory included.
@@ -196,3 +225,9 @@ class Keeper:
             _log.warning("cannot store", error=why, unsaved=self.unsaved)
             self._failing = True
             self._queue.put(SystemTrouble(self._failed_ns, _TROUBLE, active=True, detail=why))
+
+
+def _end_quietly(late: "asyncio.Future[_T]") -> None:
+    """Take the result of a call that nobody waits for any more."""
+    if not late.cancelled():
+        late.exception()

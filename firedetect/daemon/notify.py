@@ -40,6 +40,8 @@ async def feed_watchdog(progress: Callable[[], int]) -> None:
     """Tell the manager that events are being processed; a detector that hangs is not fed."""
     interval_s = watchdog_interval_s()
     if interval_s is None:
+        # No manager wants to be told; a task that ends would be a failure.
+        await asyncio.Event().wait()
         return
     seen = -1
     while True:

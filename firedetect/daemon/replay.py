@@ -10,7 +10,7 @@ from typing import Any, Literal
 from firedetect.clock import NS_PER_S, Clock, SystemClock
 from firedetect.config import GasBaseline, Settings, load_gas_baseline
 from firedetect.contract.level import Health, Level
-from firedetect.daemon.models import load_scorer
+from firedetect.daemon.models.choose import load_scorer
 from firedetect.decision.outcome import Outcome
 from firedetect.model.guard import RowScorer
 from firedetect.pipeline import Pipeline

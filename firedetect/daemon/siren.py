@@ -43,8 +43,10 @@ class Siren:
     async def run(self) -> None:
         """Switch the lines for ever."""
         while True:
+            # Not wait_for: it may swallow the end of this task when a change comes just then.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _REFRESH_S)
+                async with asyncio.timeout(_REFRESH_S):
+                    await self._changed.wait()
             self._changed.clear()
             await self._switch()
 

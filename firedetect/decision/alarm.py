@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from firedetect.config import DecisionSettings
 from firedetect.contract.level import LATCHING_FROM, Level
+from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.machine import ALARM_TABLE, SILENCED, AlarmInput, AlarmState
 from firedetect.readings import Command, CommandSource, Restored
 
@@ -44,6 +44,8 @@ class Alarm:
             self._silent_until_ns = None
         self.level = current
         self.reasons = reasons
+        # A real alarm ends every drill: nobody may take it for one.
+        self._drill_until_ns = None
         return True
 
     def restore(self, event: Restored) -> None:
@@ -87,7 +89,7 @@ class Alarm:
         return refused
 
     def start_drill(self, command: Command) -> str:
-        """Sound the outputs as a drill; a real alarm goes on beside it."""
+        """Sound the outputs as a drill; a real alarm ends it."""
         ends_ns = _end_ns(command, DRILL_S, DRILL_MAX_S)
         if ends_ns is None:
             return _NO_DURATION

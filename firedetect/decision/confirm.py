@@ -4,8 +4,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from firedetect.config import DecisionSettings
 from firedetect.contract.level import Level
+from firedetect.contract.settings import DecisionSettings
 
 NS_PER_S = 1_000_000_000
 _SECONDS = 8

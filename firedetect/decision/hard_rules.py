@@ -8,8 +8,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from firedetect.config import HardLimits
 from firedetect.contract.level import Level
+from firedetect.contract.settings import HardLimits
 
 NS_PER_S = 1_000_000_000
 

@@ -2,8 +2,8 @@
 
 import math
 
-from firedetect.config import DecisionSettings
 from firedetect.contract.level import Health, Level
+from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.alarm import Alarm
 from firedetect.decision.confirm import ScoreLevel
 from firedetect.decision.hard_rules import HardInputs, HardRules, HardVerdict
@@ -32,12 +32,15 @@ class Judge:
         self._rules.limits = settings.hard
 
     def hard(self, inputs: HardInputs) -> None:
-        """Fold physical values; a verdict holds for a while after its rule has become false."""
-        verdict = self._rules.judge(inputs)
+        """Fold physical values."""
+        self.hold(inputs.t_ns, self._rules.judge(inputs))
+
+    def hold(self, t_ns: int, verdict: HardVerdict) -> None:
+        """Fold a verdict of the hard rules; it holds for a while after it has become lower."""
         if verdict.level >= self._hard.level and verdict.level is not Level.NORMAL:
             self._hard = verdict
-            self._hard_until_ns = inputs.t_ns + round(self._settings.hold_s * NS_PER_S)
-        elif inputs.t_ns >= self._hard_until_ns:
+            self._hard_until_ns = t_ns + round(self._settings.hold_s * NS_PER_S)
+        elif t_ns >= self._hard_until_ns:
             self._hard = verdict
 
     def score(self, t_ns: int, score: float) -> None:

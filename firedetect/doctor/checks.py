@@ -1,16 +1,17 @@
-"""The checks of `firedetect doctor`: buses, sensors, model, disk, clock."""
+"""The checks of `firedetect doctor`, in the order in which a person would mend them."""
 
 import asyncio
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from firedetect.clock import SystemClock
 from firedetect.config import Settings, load_gas_baseline
+from firedetect.doctor.cloud import examine_cloud
+from firedetect.doctor.finding import Finding
 from firedetect.errors import (
     BundleError,
     ConfigError,
@@ -29,35 +30,16 @@ EARLIEST_YEAR_S = 1_767_225_600
 """2026-01-01: an earlier wall clock was never set."""
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
 _READ_LIMIT_S = 8.0
-_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: `state` is ok, warn or fail; `advice` says what to do."""
+def examine(
+    settings: Settings, bundle: Path | None = None, link: dict[str, Any] | None = None
+) -> Iterator[Finding]:
+    """Yield one finding per check, in the order in which a person would mend them.
 
-    name: str
-    state: str
-    detail: str
-    advice: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the detector cannot work as configured."""
-        return self.state == "fail"
-
-    @property
-    def mark(self) -> str:
-        """Four letters for a column of findings."""
-        return _MARKS[self.state]
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the object that `doctor --json` prints."""
-        return asdict(self)
-
-
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Yield one finding per check, in the order in which a person would mend them."""
+    `bundle` is the model in use, by default the one of the settings; `link` what a running daemon
+    says of its way to the cloud.
+    """
     if _is_running(settings.device.data_dir):
         # Two readers would take each other's sub-pages.
         yield Finding(
@@ -68,11 +50,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _sensors(settings)
-    yield _model(settings)
+    yield _model(bundle or settings.model.bundle or default_bundle_path())
     yield _calibration(settings)
     yield _outputs(settings)
     yield _disk(settings.device.data_dir)
     yield _clock()
+    yield from examine_cloud(settings, link)
 
 
 def _is_running(folder: Path) -> bool:
@@ -150,8 +133,7 @@ async def _sensor(spec: SensorSpec) -> Finding:
     return Finding(name, "ok", "answers and delivers a reading")
 
 
-def _model(settings: Settings) -> Finding:
-    path = settings.model.bundle or default_bundle_path()
+def _model(path: Path) -> Finding:
     try:
         bundle = load_bundle(path)
     except BundleError as error:

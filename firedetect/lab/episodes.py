@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.config import Confirmation
+from firedetect.contract.settings import Confirmation
 from firedetect.lab.dataset import Dataset
 
 FIRE_HAZARD: Final = 0.6

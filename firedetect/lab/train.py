@@ -8,7 +8,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from firedetect.config import DecisionSettings
+from firedetect.contract.settings import DecisionSettings
 from firedetect.errors import DatasetError
 from firedetect.features.vector import (
     COLUMNS,

@@ -59,10 +59,10 @@ def load_bundle(path: Path) -> Bundle:
 
     `path` itself may be a link, nothing in the folder may.
     """
-    raw = _read(path / MANIFEST_FILE)
+    raw = read_file(path / MANIFEST_FILE)
     with _Blame(path / MANIFEST_FILE):
         manifest = _usable(parse_manifest(raw))
-    files = {name: _read(path / name) for name in manifest.files}
+    files = {name: read_file(path / name) for name in manifest.files}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != manifest.files[name]:
             raise BundleError(f"{path / name}: sha256 is not the one in {MANIFEST_FILE}")
@@ -134,13 +134,54 @@ def write_bundle(target: Path, model: bytes, manifest: Manifest) -> Bundle:
             new.mkdir()
             _write(new / MODEL_FILE, model)
             _write(new / MANIFEST_FILE, content)
-            _sync(new)
+            sync_folder(new)
             with _Blame(target, within=new):
                 load_bundle(new)
             _exchange(new, target, Path(folder) / "old")
     except OSError as error:
         raise BundleError(f"{target}: cannot be written: {error.strerror}") from error
     return load_bundle(target)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file of bounded size; a link or pipe is refused."""
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{path}: is no regular file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise BundleError(f"{path}: has {status.st_size} bytes, at most {MAX_FILE_BYTES}")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                return file.read(MAX_FILE_BYTES)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        reason = "is a link" if error.errno == errno.ELOOP else error.strerror
+        raise BundleError(f"{path}: cannot be read: {reason}") from error
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put a file of this content, durably written, in the place of `path`; raises BundleError."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+            new = Path(folder) / path.name
+            _write(new, content)
+            new.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class _Blame:
@@ -173,39 +214,11 @@ def _usable(manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _read(path: Path) -> bytes:
-    """Return the content of a regular file of bounded size; a link or pipe is refused."""
-    try:
-        # O_NONBLOCK: opening a pipe must not wait for its writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise BundleError(f"{path}: is no regular file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise BundleError(f"{path}: has {status.st_size} bytes, at most {MAX_FILE_BYTES}")
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                return file.read(MAX_FILE_BYTES)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        reason = "is a link" if error.errno == errno.ELOOP else error.strerror
-        raise BundleError(f"{path}: cannot be read: {reason}") from error
-
-
 def _write(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _exchange(new: Path, target: Path, old: Path) -> None:
@@ -219,4 +232,4 @@ def _exchange(new: Path, target: Path, old: Path) -> None:
         if replaced:
             old.rename(target)
         raise
-    _sync(target.parent)
+    sync_folder(target.parent)

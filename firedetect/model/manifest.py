@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from firedetect.config import Thresholds, first_problem
+from firedetect.contract.problems import problem_of
+from firedetect.contract.settings import Thresholds
 from firedetect.errors import BundleError
 
 FORMAT: Final = 1
@@ -69,7 +70,7 @@ def parse_manifest(data: bytes) -> Manifest:
     except ValidationError as error:
         problem = error.errors()[0]
         whole = problem["type"] == "json_invalid"
-        reason = problem["msg"] if whole else first_problem(error)
+        reason = problem["msg"] if whole else str(problem_of(error))
         raise BundleError(reason[:_LONGEST_REASON]) from error
 
 

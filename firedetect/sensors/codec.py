@@ -8,8 +8,9 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
-from firedetect.config import DecisionSettings, GasBaseline
+from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
+from firedetect.contract.settings import DecisionSettings
 from firedetect.readings import (
     CommandAction,
     CommandSource,
@@ -138,6 +139,7 @@ _BY_FIELD: dict[str, Callable[[Any], Any]] = {
     "source": CommandSource,
     "level": _level,
     "decision": DecisionSettings.model_validate,
+    "baseline": GasBaseline.model_validate,
     "gas_baseline": _optional(GasBaseline.model_validate),
     "gas_tracked": _optional(GasBaseline.model_validate),
     "streams": lambda items: tuple(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.config import DecisionSettings
+from firedetect.contract.settings import DecisionSettings
 from firedetect.errors import RecordingError
 from firedetect.readings import (
     AirReading,

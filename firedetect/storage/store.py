@@ -5,15 +5,17 @@ word. A damaged file is moved aside, never deleted, and never stops the detector
 """
 
 import contextlib
+import json
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from firedetect.errors import StorageError
 
-SCHEMA_VERSION = 1
-_TABLES = """
+SCHEMA_VERSION = 2
+_SCHEMA_1 = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (
     event_id TEXT PRIMARY KEY,
@@ -23,6 +25,11 @@ CREATE TABLE outbox (
 ) WITHOUT ROWID;
 CREATE INDEX outbox_order ON outbox (priority, event_id);
 """
+_SCHEMA_2 = """
+CREATE TABLE telemetry (number INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+"""
+_STEPS = (_SCHEMA_1, _SCHEMA_2)
+"""What leads from each version to the next; a database of any earlier one still loads."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -38,9 +45,25 @@ CAST(substr({head}, length(rtrim({head}, '0123456789')) + 1) AS INTEGER),
 CAST(substr(event_id, length(rtrim(event_id, '0123456789')) + 1) AS INTEGER)
 """.format(head="rtrim(rtrim(event_id, '0123456789'), '-')")
 """Ids end in `-<boot>-<number>`; compared as text, boot 10 would come before boot 9."""
+TELEMETRY_MAX = 72 * 60
+TELEMETRY_FULL = 24 * 60
+TELEMETRY_KEPT_OF = 6
+"""Batches of a minute: 72 h of them, after 24 h one of six."""
 _BOOT = "boot"
+_SENT = "telemetry-sent"
 _REMEMBERED = "remembered"
 _WAL = "-wal"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A stored telemetry batch: `number` rises with time, `payload` is its JSON.
+
+    A batch that the disk has damaged has no payload.
+    """
+
+    number: int
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +137,53 @@ class Store:
                 self._trim()
         self._inserted = 0 if trim else inserted
 
-    def waiting(self, limit: int = 100) -> list[Message]:
-        """Return the next messages to send: by priority, then the oldest."""
+    def waiting(self, limit: int = 100, skip: Iterable[str] = ()) -> list[Message]:
+        """Return the next messages to send but those in `skip`: by priority, then the oldest."""
         rows = self._db.execute(
             "SELECT event_id, priority, kind, payload FROM outbox "  # noqa: S608 - a constant
+            "WHERE event_id NOT IN (SELECT value FROM json_each(?)) "
             f"ORDER BY priority, {_BY_AGE} LIMIT ?",
-            (limit,),
+            (json.dumps(list(skip)), limit),
         )
         return [Message(*row) for row in rows]
+
+    def delivered(self, event_ids: Iterable[str]) -> None:
+        """Delete messages that have arrived. Raises sqlite3.Error; then all of them stay."""
+        with self._db:
+            self._db.executemany(
+                "DELETE FROM outbox WHERE event_id=?", [(event_id,) for event_id in event_ids]
+            )
+
+    def add_batch(self, payload: bytes, sent: int) -> int:
+        """Store a telemetry batch, note up to which number all were sent; returns its number.
+
+        What is older than 72 h is forgotten, of what is older than 24 h one in six stays. Raises
+        sqlite3.Error; then nothing has changed.
+        """
+        with self._db:
+            cursor = self._db.execute(
+                "INSERT INTO telemetry (payload) VALUES (?)", (zlib.compress(payload),)
+            )
+            number = cursor.lastrowid or 0
+            self._set(_SENT, str(sent))
+            self._db.execute(
+                "DELETE FROM telemetry WHERE number <= ? OR (number = ? AND number % ? <> 0)",
+                (number - TELEMETRY_MAX, number - TELEMETRY_FULL, TELEMETRY_KEPT_OF),
+            )
+        return number
+
+    def telemetry_sent(self) -> int:
+        """Return the number up to which every batch was sent; later ones may be sent twice."""
+        row = self._db.execute("SELECT value FROM state WHERE name=?", (_SENT,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def batches(self, after: int, limit: int) -> list[Batch]:
+        """Return stored batches with a higher number than `after`, the oldest first."""
+        rows = self._db.execute(
+            "SELECT number, payload FROM telemetry WHERE number > ? ORDER BY number LIMIT ?",
+            (after, limit),
+        )
+        return _whole(rows)
 
     def waiting_count(self) -> int:
         """Return how many messages wait."""
@@ -187,8 +249,9 @@ class Store:
                 f"{self._path}: was written by a newer firedetect (schema {version}, "
                 f"this one has {SCHEMA_VERSION})"
             )
-        if version == 0:
-            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        if version < SCHEMA_VERSION:
+            steps = " ".join(_STEPS[version:])
+            db.executescript(f"BEGIN; {steps} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
     def _move_aside(self) -> Path:
         number = 1
@@ -221,6 +284,36 @@ def read_remembered(path: Path) -> str | None:
             return _remembered(db) if begun else None
     except (sqlite3.Error, OSError) as error:
         raise StorageError(f"{path}: cannot be read: {error}") from error
+
+
+def read_batches(path: Path, before: int | None, limit: int) -> list[Batch]:
+    """Return the newest stored batches with a lower number than `before`, the newest first.
+
+    Reads over a connection of its own, so that it never delays a commit. Raises StorageError.
+    """
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            rows = db.execute(
+                "SELECT number, payload FROM telemetry WHERE number < ? "
+                "ORDER BY number DESC LIMIT ?",
+                (2**62 if before is None else before, limit),
+            )
+            return _whole(rows)
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{path}: the stored features cannot be read: {error}") from error
+
+
+def _whole(rows: Iterable[tuple[int, bytes]]) -> list[Batch]:
+    """Return the batches of rows; a damaged one is empty, so that it holds nothing up."""
+    batches = []
+    for number, payload in rows:
+        try:
+            content = zlib.decompress(payload)
+        except (zlib.error, TypeError):
+            content = b""
+        batches.append(Batch(number, content))
+    return batches
 
 
 def _remembered(db: sqlite3.Connection) -> str | None:

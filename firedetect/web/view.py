@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from firedetect.clock import NS_PER_S, Clock, SystemClock
-from firedetect.config import Thresholds
+from firedetect.contract.settings import Thresholds
 from firedetect.decision.outcome import Outcome, number
-from firedetect.readings import ThermalImage
+from firedetect.readings import Event, ThermalImage
 
 HISTORY_S = 600
 OUTCOME_LIMIT_S = 5.0
@@ -85,6 +85,11 @@ class LiveView:
         self._zero_ns = 0
         self._outcome_ns: int | None = None
         self._seconds: deque[_Second] = deque(maxlen=HISTORY_S)
+
+    def reading(self, event: Event) -> None:
+        """Take a decoded event; only images are shown."""
+        if isinstance(event, ThermalImage):
+            self.image(event)
 
     def image(self, image: ThermalImage) -> None:
         """Show `image` from now on."""

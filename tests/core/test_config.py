@@ -5,16 +5,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from firedetect.config import (
-    Confirmation,
-    DecisionSettings,
-    GasBaseline,
-    HardLimits,
-    Settings,
-    Thresholds,
-    load_gas_baseline,
-    load_settings,
-)
+from firedetect.config import GasBaseline, Settings, load_gas_baseline, load_settings
+from firedetect.contract.settings import Confirmation, DecisionSettings, HardLimits, Thresholds
 from firedetect.errors import ConfigError
 
 

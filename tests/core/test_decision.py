@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from firedetect.config import Confirmation, DecisionSettings, Thresholds
 from firedetect.contract.level import Health, Level
+from firedetect.contract.settings import Confirmation, DecisionSettings, Thresholds
 from firedetect.decision.alarm import Alarm
 from firedetect.decision.confirm import ScoreLevel
 from firedetect.decision.health import HEALTH_TABLE, HealthMachine, Trust
@@ -332,3 +332,11 @@ def test_a_silence_without_an_alarm_ends_a_drill():
 def test_the_lowest_threshold_can_still_be_released():
     low = DecisionSettings(thresholds=Thresholds(informational=0.05))
     assert scored([0.06] * 5 + [0.0] * 70, low).level is Level.NORMAL
+
+
+def test_a_real_alarm_ends_a_drill():
+    alarm = Alarm(DecisionSettings())
+    alarm.start_drill(command(CommandAction.DRILL, 0.0, duration_s=600.0))
+    assert alarm.drill
+    assert alarm.declare(Level.ALERT, ("score",), "d-1-1")
+    assert not alarm.drill

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from firedetect.config import Confirmation, DecisionSettings, GasBaseline, HardLimits, Thresholds
+from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
+from firedetect.contract.settings import Confirmation, DecisionSettings, HardLimits, Thresholds
 from firedetect.readings import (
     SUBPAGE_WORDS,
     AirReading,
@@ -23,6 +24,7 @@ from firedetect.readings import (
     Event,
     FaultKind,
     FrameRejected,
+    GasCalibrated,
     GasCounts,
     Restored,
     ScoreOverrun,
@@ -124,6 +126,7 @@ STRATEGIES = {
     ),
     SystemTrouble: st.builds(SystemTrouble, times, texts, st.booleans(), texts),
     ScoreOverrun: st.builds(ScoreOverrun, times, finite),
+    GasCalibrated: st.builds(GasCalibrated, times, baselines),
     Tick: st.builds(Tick, times),
     Command: st.builds(
         Command,
@@ -161,6 +164,7 @@ ONE_OF_EACH = [
     SensorFault(NS, Sensor.GAS, FaultKind.NO_ANSWER),
     SystemTrouble(NS, "disk", active=True, detail="full: 100 % \u00e9"),
     ScoreOverrun(NS, 0.25),
+    GasCalibrated(NS, GasBaseline(no2=400.0, c2h5oh=401.0, voc=402.0, co=403.5)),
     Tick(NS),
     Command(2 * NS, CommandAction.SILENCE, CommandSource.REMOTE, "c-1", 30.0),
     Command(2 * NS, CommandAction.RESET),

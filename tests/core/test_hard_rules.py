@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from firedetect.config import HardLimits
 from firedetect.contract.level import Level
+from firedetect.contract.settings import HardLimits
 from firedetect.decision.hard_rules import HardInputs, HardRules
 
 NS = 1_000_000_000

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firedetect.config import Confirmation, DecisionSettings, GasBaseline, HardLimits, Thresholds
+from firedetect.config import GasBaseline
 from firedetect.contract.level import Health, Level
+from firedetect.contract.settings import Confirmation, DecisionSettings, HardLimits, Thresholds
 from firedetect.decision.machine import AlarmState
 from firedetect.features.gas import counts_at, log_resistance
 from firedetect.features.vector import COLUMNS, N_FEATURES

@@ -15,7 +15,8 @@ from tests.daemon.helpers import invoke
 COMMANDS = [
     ["run"], ["replay"], ["record"], ["import"], ["status"], ["ack"], ["silence"], ["reset"],
     ["drill"], ["simulate", "list"], ["simulate", "play"], ["simulate", "dataset"], ["train"],
-    ["model", "verify"], ["warmup"], ["doctor"],
+    ["model", "list"], ["model", "verify"], ["model", "install"], ["model", "rollback"],
+    ["model", "sign"], ["model", "keygen"], ["warmup"], ["doctor"],
 ]  # fmt: skip
 
 

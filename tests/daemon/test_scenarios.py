@@ -25,7 +25,7 @@ def test_every_scenario_has_its_expectation():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if SCENARIOS[name].duration_s > 200 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if SCENARIOS[name].duration_s > 100 else [])
         for name in sorted(SCENARIOS)
     ],
 )

@@ -215,6 +215,7 @@ def test_messages_go_in_order_of_starts_not_of_letters(tmp_path):
     store.close()
 
 
+@pytest.mark.slow
 def test_a_full_outbox_drops_the_oldest_events_then_troubles_never_alarms(tmp_path):
     store = Store(tmp_path / "f.db")
 

@@ -483,3 +483,31 @@ async def test_a_broken_or_blocked_line_is_a_trouble_that_ends():
         assert lines.patterns[-1].siren
         task.cancel()
         await siren.close()
+
+
+def test_a_cancelled_error_from_inside_is_a_failure_and_the_task_goes_on():
+    clock, queue = ManualClock(), EventQueue()
+    runs = []
+
+    async def broken():
+        runs.append(clock.monotonic_ns())
+        inner = asyncio.get_running_loop().create_future()
+        inner.cancel()
+        await inner
+
+    run_for(30.0, lambda: supervise("example", broken, queue, clock), clock)
+    assert len(runs) > 3
+    first = run_virtual(queue.get(), clock)
+    assert (first.name, first.active) == ("task:example", True)
+
+
+def test_a_task_that_ends_by_itself_has_failed():
+    clock, queue = ManualClock(), EventQueue()
+    runs = []
+
+    async def ends():
+        runs.append(clock.monotonic_ns())
+
+    run_for(30.0, lambda: supervise("example", ends, queue, clock), clock)
+    assert len(runs) > 3
+    assert run_virtual(queue.get(), clock).detail == "ended"

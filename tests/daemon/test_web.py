@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from firedetect.clock import NS_PER_S, ManualClock
-from firedetect.config import Thresholds
 from firedetect.contract.level import Health, Level
+from firedetect.contract.settings import Thresholds
 from firedetect.decision.machine import AlarmState
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import WebError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from firedetect.config import Confirmation
+from firedetect.contract.settings import Confirmation
 from firedetect.errors import BundleError, DatasetError
 from firedetect.features.vector import COLUMNS, GAS_COLUMNS, THERMAL_COLUMNS
 from firedetect.lab.dataset import Dataset, content_hash, read_dataset, write_dataset

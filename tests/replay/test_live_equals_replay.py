@@ -9,9 +9,10 @@ import pytest
 from firedetect.clock import ManualClock, run_virtual
 from firedetect.config import DeviceSettings, Settings
 from firedetect.contract.level import Level
-from firedetect.daemon.app import Surroundings, run_daemon
+from firedetect.daemon.app import run_daemon
 from firedetect.daemon.commands import play
-from firedetect.daemon.models import load_scorer
+from firedetect.daemon.models.choose import load_scorer
+from firedetect.daemon.parts import Surroundings
 from firedetect.daemon.replay import Overrides, replay
 from firedetect.emulator.bus import EmulatedBus
 from firedetect.emulator.eeprom import encode_eeprom, random_terms

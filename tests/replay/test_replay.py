@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 
 from firedetect.clock import ManualClock
-from firedetect.config import (
-    Confirmation,
-    DecisionSettings,
-    GasBaseline,
-    GasSettings,
-    Settings,
-    Thresholds,
-)
+from firedetect.config import GasBaseline, GasSettings, Settings
 from firedetect.contract.level import Level
-from firedetect.daemon.models import load_scorer
+from firedetect.contract.settings import Confirmation, DecisionSettings, Thresholds
+from firedetect.daemon.models.choose import load_scorer
 from firedetect.daemon.replay import Overrides, Summary, replay, replay_all
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.mlx90640 import SceneSource

@@ -1,0 +1,186 @@
+"""SNS, SQS, DynamoDB and S3 of the box: moto's server with the tier's resources in it."""
+
+import logging
+import os
+import socket
+import threading
+import urllib.request
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+from firedetect.cloudbox.broker import HOST
+from firedetect.cloudbox.tier import TablePart, Tier
+from firedetect.contract.names import PEOPLE_TOPIC
+from firedetect.errors import BoxError
+
+PEOPLE_QUEUE: Final = "people"
+"""Subscribed to the topic for people: whoever reads it plays them."""
+_START_LIMIT_S: Final = 10.0
+_STOP_LIMIT_S: Final = 5.0
+_BACKLOG: Final = 128
+_ANYBODY: Final = "box"
+_CLIENT: Final = Config(
+    connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"}
+)
+
+
+class Aws:
+    """The server and its clients; `start` blocks for about two seconds.
+
+    What is in it is gone with the process.
+    """
+
+    def __init__(self, tier: Tier) -> None:
+        self._tier = tier
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        # Taken now and kept: a port that is only looked up may be another's when it is needed.
+        self._socket = socket.create_server((HOST, 0), backlog=_BACKLOG)
+        self._port: int = self._socket.getsockname()[1]
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._life = threading.Lock()
+        self._stopped = False
+
+    @property
+    def endpoint(self) -> str:
+        """Address for every service that moto has; known before it runs."""
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> None:
+        """Start the server and make the tier's resources; call it in a thread."""
+        with self._life:
+            if not self._stopped:
+                self._start()
+
+    def stop(self) -> None:
+        """Stop the server and close the clients; a start under way is waited for."""
+        self._stopped = True
+        with self._life:
+            self._stop()
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        """Return the one client for a service."""
+        with self._lock:
+            if service not in self._clients:
+                if self._server is None:
+                    raise BoxError("the box's AWS does not run")
+                self._clients[service] = boto3.client(
+                    service,
+                    endpoint_url=self.endpoint,
+                    region_name=self._tier.region,
+                    aws_access_key_id=_ANYBODY,
+                    aws_secret_access_key=_ANYBODY,
+                    config=_CLIENT,
+                )
+            return self._clients[service]
+
+    def queue_url(self, queue: str) -> str:
+        """Return the address of a queue of the tier."""
+        return f"{self.endpoint}/{self._tier.account}/{queue}"
+
+    def environment(self, iot_endpoint: str) -> dict[str, str]:
+        """Return what makes any boto3 client use this AWS and the box's IoT."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_IOT": iot_endpoint,
+            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": iot_endpoint,
+            "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": iot_endpoint,
+            "AWS_DEFAULT_REGION": self._tier.region,
+            "AWS_REGION": self._tier.region,
+            "AWS_ACCESS_KEY_ID": _ANYBODY,
+            "AWS_SECRET_ACCESS_KEY": _ANYBODY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # A proxy for the way out is none for this computer.
+            "NO_PROXY": HOST,
+            "no_proxy": HOST,
+        }
+
+    def put_object(self, key: str, body: bytes) -> None:
+        """Store an object in the tier's bucket."""
+        self.client("s3").put_object(Bucket=self._tier.bucket, Key=key, Body=body)
+
+    def presigned(self, key: str, *, to_put: bool, valid_s: int = 3600) -> str:
+        """Return an address with which anybody may get or put one object for a while."""
+        operation = "put_object" if to_put else "get_object"
+        address: str = self.client("s3").generate_presigned_url(
+            operation, Params={"Bucket": self._tier.bucket, "Key": key}, ExpiresIn=valid_s
+        )
+        return address
+
+    def _start(self) -> None:
+        # Its import takes longer than all the rest: not in the loop's thread.
+        from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
+        from werkzeug.serving import make_server  # noqa: PLC0415
+
+        # One line per request would drown what the box has to say.
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server = make_server(
+            HOST,
+            self._port,
+            DomainDispatcherApplication(create_backend_app),
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=self._socket.fileno(),
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="moto", daemon=True)
+        self._thread.start()
+        # Another box may have run in this process: moto keeps its data by process.
+        address = f"{self.endpoint}/moto-api/reset"
+        reset = urllib.request.Request(address, method="POST")  # noqa: S310 - our own server
+        with urllib.request.urlopen(reset, timeout=_START_LIMIT_S):  # noqa: S310 - our own server
+            self._make()
+
+    def _stop(self) -> None:
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join(_STOP_LIMIT_S)
+            self._server.server_close()
+            self._server = None
+        self._socket.close()
+
+    def _make(self) -> None:
+        sqs, sns = self.client("sqs"), self.client("sns")
+        for queue in (*self._tier.queues, PEOPLE_QUEUE):
+            sqs.create_queue(QueueName=queue)
+        for topic in self._tier.topics:
+            sns.create_topic(Name=topic)
+        queue_arn = f"arn:aws:sqs:{self._tier.region}:{self._tier.account}:{PEOPLE_QUEUE}"
+        sns.subscribe(
+            TopicArn=self._tier.topic_arn(PEOPLE_TOPIC), Protocol="sqs", Endpoint=queue_arn
+        )
+        self.client("s3").create_bucket(
+            Bucket=self._tier.bucket,
+            CreateBucketConfiguration={"LocationConstraint": self._tier.region},
+        )
+        for name, table in self._tier.tables.items():
+            _make_table(self.client("dynamodb"), name, table)
+
+
+def _make_table(dynamodb: Any, name: str, table: TablePart) -> None:  # noqa: ANN401 - see above
+    keys = [(table.hash_key, "HASH")]
+    if table.range_key is not None:
+        keys.append((table.range_key, "RANGE"))
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    if table.time_to_live is not None:
+        dynamodb.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": table.time_to_live},
+        )

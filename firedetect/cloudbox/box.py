@@ -1,0 +1,253 @@
+"""The cloud in a box: every part of it, started and stopped in order."""
+
+import asyncio
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+
+from firedetect.clock import Clock, SystemClock, cancel_and_wait
+from firedetect.cloudbox.access import CLAIM, CLOUD, OPERATOR
+from firedetect.cloudbox.actions import Actions
+from firedetect.cloudbox.authority import Authority
+from firedetect.cloudbox.aws import Aws
+from firedetect.cloudbox.broker import Broker
+from firedetect.cloudbox.connection import Connection, Received
+from firedetect.cloudbox.database import open_database
+from firedetect.cloudbox.dataplane import DataPlane
+from firedetect.cloudbox.defender import Defender
+from firedetect.cloudbox.desk import Desk, publish_all
+from firedetect.cloudbox.functions import RETRY_DELAYS_S, Functions
+from firedetect.cloudbox.jobs import Jobs
+from firedetect.cloudbox.people import People, Told
+from firedetect.cloudbox.provisioning import Provisioning
+from firedetect.cloudbox.rules import RuleEngine, compiled
+from firedetect.cloudbox.shadows import Shadows
+from firedetect.cloudbox.tier import Tier
+from firedetect.cloudbox.wire import JsonObject
+from firedetect.errors import BoxError, FolderInUseError, StorageError
+from firedetect.storage.folder import DataFolder
+
+READY_LIMIT_S: Final = 60.0
+RESTART_PAUSE_S: Final = 0.5
+DESCRIPTION: Final = "box.json"
+_CLIENT_ID: Final = "firedetect-cloud"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a box runs: port 0 is any free one; `schedule_scale` shortens the schedules."""
+
+    port: int = 0
+    durable: bool = False
+    schedule_scale: float = 1.0
+    retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Box:
+    """One box in its folder: an asynchronous context manager.
+
+    Entered, the broker and the services of AWS IoT answer; `ready()` waits for the rest. Until
+    then messages for rules wait, unacknowledged. `hear` is told what reaches people, in a thread.
+    """
+
+    def __init__(
+        self, folder: Path, tier: Tier, hear: Callable[[Told], None], options: Options | None = None
+    ) -> None:
+        self.folder = folder.absolute()
+        self._tier = tier
+        self._options = options or Options()
+        self._clock = self._options.clock
+        self._rules = compiled(tier.rules)
+        self._environment = tier.environment()
+        self._stack = contextlib.AsyncExitStack()
+        self._started: asyncio.Task[None] | None = None
+        self.aws = Aws(tier)
+        self._people = People(self.aws, self._clock, hear)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def ready(self) -> None:
+        """Wait until rules, functions and AWS work; raises what stopped them."""
+        assert self._started is not None  # noqa: S101 - entered before
+        await asyncio.wait_for(asyncio.shield(self._started), READY_LIMIT_S)
+
+    async def create_job(self, thing: str, document: JsonObject, job_id: str = "") -> str:
+        """Queue a job for a thing and return its name."""
+        name = job_id or f"{document.get('op', 'job')}-{uuid.uuid4().hex[:8]}"
+        await publish_all(self.connection, self.jobs.create(thing, name, document))
+        return name
+
+    def description(self) -> dict[str, Any]:
+        """Return what `box.json` tells clients."""
+
+        def files(name: str) -> dict[str, str]:
+            found = self.authority.kept(name)
+            return {"certificate": str(found.certificate), "key": str(found.key)}
+
+        return {
+            "endpoint": self.broker.host,
+            "port": self.broker.port,
+            "ca": str(self.authority.ca),
+            "claim": files(CLAIM),
+            "operator": files(OPERATOR),
+            "aws_endpoint": self.aws.endpoint,
+            "aws_ready": self.engine.ready.is_set(),
+            "iot_data_endpoint": self.data_plane.endpoint,
+            "bucket": self._tier.bucket,
+            "region": self._tier.region,
+            "pid": os.getpid(),
+        }
+
+    async def _start(self) -> None:
+        self._stack.push_async_callback(asyncio.to_thread, self.aws.stop)
+        self._lock()
+        self.authority = Authority(self.folder / "ca", self._clock)
+        for name in (CLAIM, OPERATOR, CLOUD):
+            self.authority.kept(name)
+        self.broker = Broker(
+            self.folder / "broker",
+            self.authority,
+            port=self._options.port,
+            durable=self._options.durable,
+        )
+        database = open_database(self.folder / "box.db")
+        self._stack.callback(database.close)
+        self.shadows = Shadows(database, self._clock)
+        self.jobs = Jobs(database, self._clock)
+        provisioning = Provisioning(
+            database,
+            self.authority,
+            self._clock,
+            self.broker.grant,
+            template=self._tier.provisioning.template(),
+        )
+        await self.broker.grant(provisioning.grants())
+        await self.broker.start()
+        self._stack.push_async_callback(self.broker.stop)
+        self._desk = Desk([self.shadows, self.jobs, provisioning, Defender(self._clock)])
+        await self._connect()
+        self._run(self._keep_broker(), "broker:watch")
+        self._started = self._run(self._start_aws(), "aws:start")
+        self._describe()
+
+    async def _connect(self) -> None:
+        credentials = self.authority.kept(CLOUD)
+        self.connection = Connection(
+            _CLIENT_ID, self.broker.host, self.broker.port, credentials, self._hear
+        )
+        self._functions = Functions(
+            self._tier.functions,
+            self._function_failed,
+            self._clock,
+            retry_delays_s=self._options.retry_delays_s,
+        )
+        self._actions = Actions(self.aws, self._functions, self.connection.publish)
+        self._stack.callback(self._actions.close)
+        self.engine = RuleEngine(self._rules, self._actions, self._clock)
+        await self.connection.start()
+        self._stack.push_async_callback(self.connection.stop)
+        self._stack.push_async_callback(self.engine.stop)
+        await self.connection.subscribe([*self._desk.filters, *self.engine.filters])
+        self._run(self._desk.run(self.connection), "desk")
+        self.data_plane = DataPlane(self.shadows, self.jobs, self.connection.publish)
+        await self.data_plane.start()
+        self._stack.push_async_callback(self.data_plane.stop)
+
+    async def _start_aws(self) -> None:
+        """Start what takes longer, then let the rules go."""
+        self._set_environment()
+        await asyncio.to_thread(self.aws.start)
+        self._people.start()
+        self._stack.push_async_callback(asyncio.to_thread, self._people.stop)
+        for name, schedule in self._tier.schedules.items():
+            tick = self._functions.tick(name, schedule, self._options.schedule_scale)
+            self._run(tick, f"schedule:{name}")
+        self.engine.ready.set()
+        self._describe()
+
+    async def _keep_broker(self) -> None:
+        """Start the broker again when it ends by itself."""
+        while True:
+            await self.broker.ended()
+            _log.warning("the broker has ended; it is started again")
+            while True:
+                await asyncio.sleep(RESTART_PAUSE_S)
+                try:
+                    await self.broker.start()
+                    break
+                except BoxError as error:
+                    _log.warning("the broker does not start", error=str(error))
+
+    def _hear(self, received: Received) -> None:
+        if not (self._desk.hear(received) or self.engine.hear(received)):
+            received.acknowledge()
+
+    async def _function_failed(self, queue: str, record: JsonObject) -> None:
+        try:
+            await self._actions.failed(queue, record)
+        except BoxError as error:
+            _log.error("failure queue", queue=queue, error=str(error))
+
+    def _run(self, work: Any, name: str) -> asyncio.Task[None]:  # noqa: ANN401 - any coroutine
+        task: asyncio.Task[None] = asyncio.create_task(work, name=f"box:{name}")
+        self._stack.push_async_callback(cancel_and_wait, task)
+        return task
+
+    def _lock(self) -> None:
+        try:
+            self._stack.callback(DataFolder(self.folder).close)
+        except FolderInUseError as error:
+            raise BoxError(f"{self.folder}: another box runs there; take another folder") from error
+        except StorageError as error:
+            raise BoxError(str(error)) from error
+
+    def _set_environment(self) -> None:
+        """Give functions their environment; the one before comes back at the end.
+
+        Nothing of the person's own AWS stays in it: the box never reaches a real account.
+        """
+        before = dict(os.environ)
+
+        def back() -> None:
+            for name in set(os.environ) - set(before):
+                del os.environ[name]
+            os.environ.update(before)
+
+        self._stack.callback(back)
+        for name in before:
+            if name.startswith("AWS_"):
+                del os.environ[name]
+        os.environ.update(self._environment | self.aws.environment(self.data_plane.endpoint))
+
+    def _describe(self) -> None:
+        """Write `box.json`, whole or not at all; it goes away with us."""
+        path = self.folder / DESCRIPTION
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(self.description(), indent=1) + "\n")
+        new.replace(path)
+        self._stack.callback(path.unlink, missing_ok=True)

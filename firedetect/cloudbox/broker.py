@@ -1,0 +1,246 @@
+"""mosquitto as a child process: TLS, a certificate per client, rights by name."""
+
+import asyncio
+import getpass
+import os
+import shutil
+import signal
+import socket
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from firedetect.clock import cancel_and_wait
+from firedetect.cloudbox.access import OPERATOR, access_list
+from firedetect.cloudbox.authority import Authority
+from firedetect.errors import BoxError
+
+HOST = "127.0.0.1"
+START_LIMIT_S = 10.0
+STOP_LIMIT_S = 5.0
+RELOAD_LIMIT_S = 5.0
+PAYLOAD_LIMIT = 128 * 1024
+"""As on AWS IoT Core."""
+_PACKET_LIMIT = 146 * 1024
+_SYSTEM_PATH = "/usr/sbin:/usr/local/sbin"
+_LOOK_S = 0.2
+_PORTS_TRIED = 2
+_LINES_KEPT = 30
+_READY = " running"
+_RELOADED = "Reloading config"
+
+
+class Broker:
+    """The broker of one box: an asynchronous context manager.
+
+    The child is started through `setpriv --pdeathsig`, so that the kernel ends it with us, however
+    we end. `durable` writes the sessions to disk on every change: slow, for tests that kill it.
+    """
+
+    def __init__(
+        self, folder: Path, authority: Authority, *, port: int = 0, durable: bool = False
+    ) -> None:
+        self.authority = authority
+        self.host = HOST
+        self._any_port = port == 0
+        self.port = port or free_port()
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._durable = durable
+        self._grants: dict[str, str] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._heard: dict[str, asyncio.Event] = {}
+
+    @property
+    def pid(self) -> int:
+        """Process number of the running broker, 0 if none runs."""
+        process = self._process
+        return 0 if process is None or process.returncode is not None else process.pid
+
+    async def start(self) -> None:
+        """Start the broker and return when it accepts; again after `stop` or `kill`, same port."""
+        for _ in range(_PORTS_TRIED if self._any_port else 0):
+            # Another may have taken the free port meanwhile; clients know none yet.
+            try:
+                await self._start()
+            except BoxError:
+                self.port = free_port()
+            else:
+                self._any_port = False
+                return
+        await self._start()
+        self._any_port = False
+
+    async def _start(self) -> None:
+        command = _command()
+        await self._end(signal.SIGKILL)
+        config = self._folder / "mosquitto.conf"
+        config.write_text(self._config())
+        self._write_access()
+        self._heard = {_READY: asyncio.Event(), _RELOADED: asyncio.Event()}
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            "-c",
+            str(config),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C is for the box: it stops the broker when nobody needs it any more.
+            start_new_session=True,
+        )
+        self._listener = asyncio.create_task(self._listen(self._process), name="broker:log")
+        ready = asyncio.create_task(self._heard[_READY].wait())
+        await asyncio.wait(
+            {ready, self._listener},
+            timeout=START_LIMIT_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        started = ready.done()
+        await cancel_and_wait(ready)
+        if not started:
+            await self.stop()
+            raise BoxError(f"mosquitto does not start on port {self.port}: {self._last_words()}")
+
+    async def stop(self) -> None:
+        """Let the broker write its sessions and end."""
+        await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """End the broker as a crash would."""
+        await self._end(signal.SIGKILL)
+
+    async def ended(self) -> None:
+        """Wait until the broker ends without being told to."""
+        while True:
+            process = self._process
+            if process is None:
+                await asyncio.sleep(_LOOK_S)
+                continue
+            await process.wait()
+            if self._process is process:
+                return
+
+    async def grant(self, grants: Mapping[str, str]) -> None:
+        """Give users of provisioned certificates the rights of their things, and no one else."""
+        self._grants = dict(grants)
+        await self.reload()
+
+    async def reload(self) -> None:
+        """Write the rights again, for operators and certificates that were added."""
+        self._write_access()
+        if not self.pid or self._process is None:
+            return
+        reloaded = self._heard[_RELOADED]
+        reloaded.clear()
+        self._process.send_signal(signal.SIGHUP)
+        try:
+            await asyncio.wait_for(reloaded.wait(), RELOAD_LIMIT_S)
+        except TimeoutError:
+            raise BoxError(f"mosquitto does not read its rights: {self._last_words()}") from None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _end(self, with_signal: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.send_signal(with_signal)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        if self._listener is not None:
+            await self._listener
+            self._listener = None
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the last lines that the broker says; a full pipe would stop it."""
+        stream = process.stderr
+        while stream is not None and (line := await stream.readline()):
+            said = line.decode(errors="replace").rstrip()
+            self._lines.append(said)
+            for part, event in self._heard.items():
+                if part in said:
+                    event.set()
+
+    def _last_words(self) -> str:
+        errors = [line for line in self._lines if "Error" in line]
+        return (errors or list(self._lines) or ["it says nothing"])[-1]
+
+    def _write_access(self) -> None:
+        operators = [name for name in self.authority.issued() if name.startswith(OPERATOR)]
+        path = self._folder / "access"
+        path.write_text(access_list(operators or [OPERATOR], self._grants))
+        path.chmod(0o600)
+
+    def _config(self) -> str:
+        server = self.authority.server_certificate()
+        lines = [
+            # Started by root it would become another user, who cannot read the keys.
+            f"user {getpass.getuser()}",
+            f"listener {self.port} {self.host}",
+            f"cafile {server.ca}",
+            f"certfile {server.certificate}",
+            f"keyfile {server.key}",
+            "tls_version tlsv1.2",
+            "require_certificate true",
+            "use_identity_as_username true",
+            "allow_anonymous false",
+            f"acl_file {self._folder / 'access'}",
+            "set_tcp_nodelay true",
+            # The default of 1000 drops messages after they were acknowledged.
+            "max_queued_messages 0",
+            # What waits for a slow function must not hold up the answers about shadows.
+            "max_inflight_messages 1000",
+            f"message_size_limit {PAYLOAD_LIMIT}",
+            f"max_packet_size {_PACKET_LIMIT}",
+            "persistence true",
+            f"persistence_location {self._folder}{os.sep}",
+            f"autosave_on_changes {str(self._durable).lower()}",
+            f"autosave_interval {1 if self._durable else 60}",
+            "log_dest stderr",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "log_type information",
+            "connection_messages false",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def mosquitto_path() -> str | None:
+    """Return where mosquitto is, None if it is not installed."""
+    # Debian puts it where only root's PATH looks.
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_PATH)
+
+
+def free_port() -> int:
+    """Return a port of this computer that nobody uses at the moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _command() -> list[str]:
+    mosquitto = mosquitto_path()
+    if mosquitto is None:
+        raise BoxError("mosquitto is missing; type: sudo apt-get install mosquitto")
+    guard = shutil.which("setpriv")
+    return [mosquitto] if guard is None else [guard, "--pdeathsig", "TERM", mosquitto]

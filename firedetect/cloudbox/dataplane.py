@@ -1,0 +1,139 @@
+"""AWS IoT's HTTP interfaces as far as handlers and operators use them: publish, shadows, jobs.
+
+The paths and errors are those that boto3's clients `iot-data`, `iot` and `iot-jobs-data` use.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from firedetect.cloudbox.broker import HOST, PAYLOAD_LIMIT
+from firedetect.cloudbox.jobs import Jobs
+from firedetect.cloudbox.shadows import Shadows
+from firedetect.cloudbox.wire import JsonObject, NotJsonError, Reply, decoded, encoded
+from firedetect.errors import BoxError
+
+_ERRORS: Final[Mapping[int, str]] = {
+    400: "InvalidRequestException",
+    404: "ResourceNotFoundException",
+    409: "ConflictException",
+    413: "RequestEntityTooLargeException",
+    415: "UnsupportedDocumentEncodingException",
+}
+Publish = Callable[[str, bytes], Awaitable[object]]
+
+
+class DataPlane:
+    """The server; `publish` sends to the broker."""
+
+    def __init__(self, shadows: Shadows, jobs: Jobs, publish: Publish) -> None:
+        self._shadows = shadows
+        self._jobs = jobs
+        self._publish = publish
+        self._runner: web.AppRunner | None = None
+        self.endpoint = ""
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        app = web.Application(client_max_size=PAYLOAD_LIMIT + 1)
+        app.add_routes(
+            [
+                web.post("/topics/{topic:.+}", self._post_topic),
+                web.get("/things/{thing}/shadow", self._shadow("get")),
+                web.post("/things/{thing}/shadow", self._shadow("update")),
+                web.delete("/things/{thing}/shadow", self._shadow("delete")),
+                web.put("/jobs/{job}", self._create_job),
+                web.get("/things/{thing}/jobs/{job}", self._describe_job),
+                web.put("/things/{thing}/jobs/{job}/cancel", self._cancel_job),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.endpoint = f"http://{HOST}:{port}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _post_topic(self, request: web.Request) -> web.Response:
+        try:
+            await self._publish(request.match_info["topic"], await request.read())
+        except BoxError as error:
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        return _answer({"message": "OK", "traceId": str(uuid.uuid4())})
+
+    def _shadow(self, verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answered(request: web.Request) -> web.Response:
+            thing, name = request.match_info["thing"], request.query.get("name", "")
+            said, *others = self._shadows.carry_out(thing, name, verb, await request.read())
+            code = said.body.get("code")
+            if isinstance(code, int):
+                return _error(code, str(said.body["message"]))
+            await self._publish_all(others)
+            return _answer(said.body)
+
+        return answered
+
+    async def _create_job(self, request: web.Request) -> web.Response:
+        job = request.match_info["job"]
+        try:
+            asked = decoded(await request.read())
+            document = decoded(str(asked.get("document", "")).encode())
+            targets = asked.get("targets")
+            if not isinstance(targets, list) or not targets:
+                return _error(400, "targets: names of things are needed")
+            for target in targets:
+                await self._publish_all(self._jobs.create(_thing_of(str(target)), job, document))
+        except NotJsonError as error:
+            return _error(400, f"is no JSON object: {error}")
+        except BoxError as error:
+            return _error(409, str(error))
+        return _answer({"jobId": job, "jobArn": f"arn:aws:iot:local:job/{job}"})
+
+    async def _describe_job(self, request: web.Request) -> web.Response:
+        place = request.match_info
+        try:
+            return _answer({"execution": self._jobs.describe(place["thing"], place["job"])})
+        except BoxError as error:
+            return _error(404, str(error))
+
+    async def _cancel_job(self, request: web.Request) -> web.Response:
+        place = request.match_info
+        force = request.query.get("force", "false") == "true"
+        try:
+            replies = self._jobs.end(place["thing"], place["job"], force=force)
+            await self._publish_all(replies)
+        except BoxError as error:
+            return _error(409, str(error))
+        return _answer({})
+
+    async def _publish_all(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            await self._publish(reply.topic, reply.payload)
+
+
+def _thing_of(target: str) -> str:
+    """Return the thing that a target's address names."""
+    return target.rsplit("/", 1)[-1]
+
+
+def _answer(body: JsonObject) -> web.Response:
+    return web.Response(body=encoded(body), content_type="application/json")
+
+
+def _error(status: int, message: str) -> web.Response:
+    kind = _ERRORS.get(status, "InternalFailureException")
+    return web.Response(
+        status=status,
+        body=encoded({"message": message}),
+        content_type="application/json",
+        headers={"x-amzn-ErrorType": kind},
+    )

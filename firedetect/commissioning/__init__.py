@@ -1,0 +1,1 @@
+"""Calibration procedures, fed by readings."""

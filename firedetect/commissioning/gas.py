@@ -1,0 +1,66 @@
+"""Takes the clean-air baseline of the gas board, and refuses where the air tells no such thing."""
+
+import math
+from dataclasses import dataclass, field
+from statistics import median, pstdev
+
+from firedetect.config import GasBaseline
+from firedetect.contract.level import Level
+from firedetect.readings import GasCounts
+
+MIN_READINGS = 20
+SPREAD_MAX = 0.03
+"""Standard deviation over median: more is no steady air."""
+DRIFT_MAX = 0.03
+"""Last quarter against the first: films that still move are warming, or the air is clearing."""
+RAIL_MARGIN = 5.0
+FILMS = ("no2", "c2h5oh", "voc", "co")
+
+
+@dataclass(slots=True)
+class CleanAir:
+    """Collects readings; `baseline` says what they give, or why they give nothing."""
+
+    _counts: dict[str, list[float]] = field(default_factory=lambda: {film: [] for film in FILMS})
+    _alarmed: Level = Level.NORMAL
+
+    @property
+    def readings(self) -> int:
+        """How many whole readings there are."""
+        return len(self._counts["no2"])
+
+    def reading(self, counts: GasCounts) -> None:
+        """Add a reading; one with a missing film counts as none."""
+        values = [getattr(counts, film) for film in FILMS]
+        if all(math.isfinite(value) for value in values):
+            for film, value in zip(FILMS, values, strict=True):
+                self._counts[film].append(value)
+
+    def level(self, level: Level) -> None:
+        """Note the detector's level: no baseline is taken while anything is suspected."""
+        self._alarmed = max(self._alarmed, level)
+
+    def baseline(self) -> GasBaseline | str:
+        """Return the medians of the films, or why this is no clean-air baseline."""
+        if self._alarmed is not Level.NORMAL:
+            return f"the level was {self._alarmed.label}: take the baseline in clean air"
+        if self.readings < MIN_READINGS:
+            return f"{self.readings} readings, at least {MIN_READINGS} are needed"
+        for film, values in self._counts.items():
+            problem = _problem(values)
+            if problem:
+                return f"{film} {problem}"
+        return GasBaseline(**{film: median(values) for film, values in self._counts.items()})
+
+
+def _problem(values: list[float]) -> str:
+    middle = median(values)
+    if not RAIL_MARGIN < middle < 1023.0 - RAIL_MARGIN:
+        return f"is at the end of its range ({middle:.0f} of 1023)"
+    if pstdev(values) > SPREAD_MAX * middle:
+        return f"is not steady (spread {100 * pstdev(values) / middle:.1f} %)"
+    quarter = max(1, len(values) // 4)
+    drift = median(values[-quarter:]) / median(values[:quarter]) - 1.0
+    if abs(drift) > DRIFT_MAX:
+        return f"still drifts ({100 * drift:+.1f} %): wait until the board is warm"
+    return ""

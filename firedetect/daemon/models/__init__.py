@@ -1,0 +1,1 @@
+"""The model of a detector: chosen at the start, installed, watched, rolled back."""

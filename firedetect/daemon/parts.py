@@ -1,0 +1,189 @@
+"""The parts of a daemon and how they are joined: the one place where they all meet."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from firedetect.clock import Clock
+from firedetect.config import Settings
+from firedetect.contract.settings import RemoteSettings
+from firedetect.daemon.ask import CommandDesk
+from firedetect.daemon.detect import Detector
+from firedetect.daemon.disk import DiskThread
+from firedetect.daemon.keep import Keeper
+from firedetect.daemon.models.install import model_store
+from firedetect.daemon.models.keeper import ModelKeeper
+from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.remember import Memory
+from firedetect.daemon.remote.alarm import RemoteAlarm
+from firedetect.daemon.remote.cloud import Cloud
+from firedetect.daemon.remote.config import RemoteConfig
+from firedetect.daemon.remote.flight import FlightRecorder
+from firedetect.daemon.remote.job_handlers import JobHandlers
+from firedetect.daemon.remote.outbox import StoredOutbox
+from firedetect.daemon.remote.self_report import SelfReport
+from firedetect.daemon.remote.sensing import Sensing
+from firedetect.daemon.remote.telemetry import TelemetryCollector
+from firedetect.daemon.remote.trials import StoredTrial
+from firedetect.daemon.siren import Siren
+from firedetect.daemon.transitions import log_transitions
+from firedetect.daemon.troubles import Troubles
+from firedetect.daemon.warmup import warm_kernels
+from firedetect.decision.outcome import Outcome
+from firedetect.outputs.local import Lines
+from firedetect.pipeline import Pipeline
+from firedetect.readings import SettingsChanged
+from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.bus import I2cBus, I2cPort
+from firedetect.sensors.catalog import SensorSpec, configured
+from firedetect.sensors.recording import RecordingWriter
+from firedetect.storage.slots import Slots
+from firedetect.web.view import LiveView
+
+OpenPort = Callable[[int], I2cPort]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What differs between a Pi, a simulation and a test: buses, outputs, time, listeners."""
+
+    clock: Clock
+    open_port: OpenPort
+    lines: Lines | None = None
+    powered_s: Callable[[], float] = since_boot_s
+    listeners: tuple[Callable[[Outcome], None], ...] = ()
+    record: Path | None = None
+    duration_s: float | None = None
+    served: bool = True
+    """Whether page and control socket are offered."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that runs."""
+
+    queue: EventQueue
+    troubles: Troubles
+    detector: Detector
+    sensors: tuple[SensorSpec, ...]
+    buses: Mapping[int, I2cBus]
+    keeper: Keeper
+    siren: Siren | None
+    view: LiveView
+    desk: CommandDesk
+    remote: RemoteConfig
+    models: ModelKeeper
+    trial: StoredTrial
+    disk: DiskThread
+    telemetry: TelemetryCollector
+    cloud: Cloud | None
+    tasks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+
+
+def assemble(
+    settings: Settings, around: Surroundings, memory: Memory, stack: AsyncExitStack
+) -> Parts:
+    """Make every part and join them; nothing runs yet."""
+    clock = around.clock
+    queue = EventQueue()
+    keeper = Keeper(memory.store, queue, clock)
+    folder = None if memory.folder is None else memory.folder.path
+    recorder = stack.enter_context(RecordingWriter(around.record)) if around.record else None
+    troubles = Troubles(queue, clock)
+    report = troubles.report
+    view = LiveView(clock)
+    trial = StoredTrial(
+        None if memory.folder is None else memory.folder.database, lambda: models.scorer
+    )
+
+    def apply(changed: RemoteSettings) -> None:
+        queue.put(SettingsChanged(clock.monotonic_ns(), remote.decision))
+        view.thresholds = changed.thresholds
+
+    disk = DiskThread()
+    remote = RemoteConfig(settings, folder, trial, report, apply, disk)
+    remote.restore()
+    view.thresholds = remote.settings.thresholds
+    models = ModelKeeper(
+        model_store(settings),
+        settings.model.trusted_keys,
+        lambda: trial,
+        lambda: remote.decision,
+        report,
+        disk,
+    )
+    warm_kernels(models.scorer)
+    pipeline = Pipeline(models.scorer, remote.decision)
+    models.swap = pipeline.replace_model
+    siren = Siren(around.lines, queue, clock) if around.lines else None
+    sensors = configured(settings)
+    sensing = Sensing(clock, tuple(spec.sensor for spec in sensors))
+    outbox = StoredOutbox(keeper, report)
+    telemetry = TelemetryCollector(
+        settings.device.id, memory.boot, lambda: remote.settings.telemetry.batch_s, outbox.add_batch
+    )
+    about = SelfReport(
+        device=settings.device.id,
+        site=settings.device.site,
+        boot=memory.boot,
+        clock=clock,
+        keeper=keeper,
+        sensing=sensing,
+        known_answer=lambda: None if models.scorer is None else models.scorer.known_answer(),
+        config_version=lambda: remote.version,
+    )
+    asked = None if folder is None else Slots(folder, "alarm-asked")
+    alarm = RemoteAlarm(queue, clock, disk, asked)
+    desk = CommandDesk(queue, clock)
+    flight = FlightRecorder()
+    handlers = JobHandlers(settings, folder, queue, clock, desk, flight, models, disk)
+    cloud = None
+    if settings.uplink.endpoint:
+        cloud = Cloud(settings, clock, report, outbox, about, remote, alarm, handlers, folder, disk)
+    detector = Detector(
+        pipeline=pipeline,
+        queue=queue,
+        keeper=keeper,
+        clock=clock,
+        device=settings.device.id,
+        site=settings.device.site,
+        first=siren.show if siren else lambda _outcome: None,
+        listeners=[
+            view.outcome,
+            log_transitions(),
+            telemetry.heard,
+            about.heard,
+            alarm.heard,
+            desk.heard,
+            handlers.heard,
+            remote.probation.heard,
+            models.heard,
+            *around.listeners,
+        ],
+        on_event=flight.heard,
+        on_reading=(view.reading, sensing.heard, handlers.reading),
+        recorder=recorder,
+    )
+    buses = {
+        number: I2cBus(f"i2c-{number}", partial(around.open_port, number))
+        for number in {spec.bus for spec in sensors}
+    }
+    return Parts(
+        queue=queue,
+        troubles=troubles,
+        detector=detector,
+        sensors=sensors,
+        buses=buses,
+        keeper=keeper,
+        siren=siren,
+        view=view,
+        desk=desk,
+        remote=remote,
+        models=models,
+        trial=trial,
+        disk=disk,
+        telemetry=telemetry,
+        cloud=cloud,
+    )

@@ -1,0 +1,1 @@
+"""What is said to the cloud, and what comes from afar: settings, alarms, jobs."""

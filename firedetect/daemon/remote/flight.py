@@ -1,0 +1,68 @@
+"""The flight recorder: the last minute of raw readings, always in memory."""
+
+from collections import deque
+
+from firedetect.clock import NS_PER_S
+from firedetect.readings import (
+    Event,
+    Restored,
+    Sensor,
+    SensorOpened,
+    SettingsChanged,
+    Started,
+)
+
+KEPT_S = 60.0
+_EVENTS_MAX = 4000
+"""A minute at 32 sub-pages a second, with room: memory stays bounded whatever comes."""
+_FOLLOWED_MAX = 40_000
+"""Ten minutes at 32 sub-pages a second, with room: about 70 MB."""
+_BEGINNING = (Started, SettingsChanged, Restored)
+
+
+class FlightRecorder:
+    """Hears of every raw event; a recording made from it can be replayed."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._first: dict[type, Event] = {}
+        self._opened: dict[Sensor, Event] = {}
+        self._following: list[list[Event]] = []
+
+    def heard(self, event: Event) -> None:
+        """Keep an event for a minute; what a replay begins with is kept for ever."""
+        for events in self._following:
+            if len(events) < _FOLLOWED_MAX:
+                events.append(event)
+        self._events.append(event)
+        oldest_ns = event.t_ns - round(KEPT_S * NS_PER_S)
+        while len(self._events) > _EVENTS_MAX or self._events[0].t_ns < oldest_ns:
+            _leave(self._events.popleft(), self._first, self._opened)
+
+    def begin(self, last_s: float) -> list[Event]:
+        """Return what a recording of the last seconds holds; it grows until `end`."""
+        newest_ns = self._events[-1].t_ns if self._events else 0
+        begin_ns = newest_ns - round(last_s * NS_PER_S)
+        first, opened = dict(self._first), dict(self._opened)
+        recent = []
+        for event in self._events:
+            if event.t_ns < begin_ns:
+                _leave(event, first, opened)
+            else:
+                recent.append(event)
+        began = [first[kind] for kind in _BEGINNING if kind in first]
+        events = [*began, *opened.values(), *recent]
+        self._following.append(events)
+        return events
+
+    def end(self, events: list[Event]) -> None:
+        """Let a recording grow no longer."""
+        self._following = [known for known in self._following if known is not events]
+
+
+def _leave(event: Event, first: dict[type, Event], opened: dict[Sensor, Event]) -> None:
+    """Note of an event that is too old what a replay must begin with."""
+    if isinstance(event, _BEGINNING):
+        first[type(event)] = event
+    elif isinstance(event, SensorOpened):
+        opened[event.sensor] = event

@@ -1,0 +1,192 @@
+"""What the four jobs do at the detector."""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from firedetect.clock import Clock
+from firedetect.commissioning.gas import CleanAir
+from firedetect.config import GasBaseline, Settings, load_gas_baseline, save_gas_baseline
+from firedetect.contract.jobs import (
+    Calibrate,
+    CollectRecording,
+    Drill,
+    InstallModel,
+    JobDocument,
+)
+from firedetect.daemon.ask import CommandDesk
+from firedetect.daemon.disk import DiskThread
+from firedetect.daemon.models.keeper import ModelKeeper
+from firedetect.daemon.queue import EventQueue
+from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
+from firedetect.daemon.remote.jobs import Step
+from firedetect.decision.outcome import Outcome
+from firedetect.errors import JobFailedError, JobRejectedError, RecordingError
+from firedetect.readings import CommandAction, CommandSource, Event, GasCalibrated, GasCounts
+from firedetect.sensors.recording import RecordingWriter
+from firedetect.uplink.transfer import download, upload
+
+WRITE_LIMIT_S = 60.0
+CHECKING = "checking"
+PROVING = "proving"
+"""The steps at which a model may be in use that has not proved itself yet."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class JobHandlers:
+    """Called with a job's document; `folder` is None where no disk can be used."""
+
+    settings: Settings
+    folder: Path | None
+    queue: EventQueue
+    clock: Clock
+    desk: CommandDesk
+    flight: FlightRecorder
+    models: ModelKeeper
+    disk: DiskThread
+    _clean_air: CleanAir | None = field(default=None, init=False)
+
+    async def __call__(self, document: JobDocument, step: Step, interrupted: str) -> str:
+        """Carry out one job; see daemon.jobs.Handler."""
+        match document:
+            case InstallModel():
+                return await self._install(document, step, interrupted)
+            case Calibrate():
+                return await self._calibrate(document, step)
+            case CollectRecording():
+                return await self._collect(document, step)
+            case Drill():
+                return await self._drill(document, step, interrupted)
+
+    def reading(self, event: Event) -> None:
+        """Take a decoded reading, for a calibration under way."""
+        if self._clean_air is not None and isinstance(event, GasCounts):
+            self._clean_air.reading(event)
+
+    def heard(self, outcome: Outcome) -> None:
+        """Take an outcome, for a calibration under way."""
+        if self._clean_air is not None:
+            self._clean_air.level(outcome.level)
+
+    async def _install(self, job: InstallModel, step: Step, interrupted: str) -> str:
+        if self.folder is None:
+            raise JobFailedError("no disk can be used: nothing can be installed")
+        if interrupted in {CHECKING, PROVING}:
+            # The detector ended while the model was on trial: perhaps because of it.
+            await self.models.leave_unproven()
+            if self.models.version == job.version:
+                return f"model {job.version} has proved itself after a restart"
+            raise JobFailedError("the detector ended before the model had proved itself")
+        archive = self.folder / "incoming" / f"{job.sha256}.zip"
+        await self.disk.run(partial(_make_room, archive.parent, keep=archive))
+        await step("downloading")
+        await download(job.url, archive, size=job.size_bytes, sha256=job.sha256)
+        await step(CHECKING)
+        try:
+            installed = await self.models.install(archive)
+        finally:
+            self.disk.later(partial(archive.unlink, missing_ok=True), _left_behind)
+        if installed.version != job.version:
+            await self.models.leave_unproven()
+            raise JobFailedError(f"the bundle is version {installed.version}, not {job.version}")
+        if installed.changed:
+            try:
+                await step(PROVING)
+            except JobFailedError:
+                # Ended from afar: nobody wants it any more.
+                await self.models.leave_unproven()
+                raise
+            taken_back = await self.models.proven()
+            if taken_back:
+                raise JobFailedError(f"taken back: {taken_back}")
+        return f"model {installed.version} is in use, signed by {installed.key}"
+
+    async def _calibrate(self, job: Calibrate, step: Step) -> str:
+        if not self.settings.gas.enabled:
+            raise JobRejectedError("there is no gas board")
+        await step("collecting")
+        self._clean_air = clean_air = CleanAir()
+        try:
+            await asyncio.sleep(job.duration_s)
+        finally:
+            self._clean_air = None
+        baseline = clean_air.baseline()
+        if isinstance(baseline, str):
+            raise JobFailedError(baseline)
+        path = self.settings.gas.calibration
+        if path is not None:
+            baseline = await self.disk.run(partial(_save_baseline, path, baseline))
+        self.queue.put(GasCalibrated(self.clock.monotonic_ns(), baseline))
+        return f"clean-air baseline from {clean_air.readings} readings"
+
+    async def _collect(self, job: CollectRecording, step: Step) -> str:
+        if not self.settings.uplink.share_recordings:
+            raise JobRejectedError("this site does not share recordings (uplink.share_recordings)")
+        if self.folder is None:
+            raise JobFailedError("no disk can be used: nothing can be recorded")
+        target = self.folder / "incoming" / "shared.mcap"
+        await step("recording")
+        events = self.flight.begin(min(float(job.duration_s), KEPT_S))
+        try:
+            await asyncio.sleep(max(0.0, job.duration_s - KEPT_S))
+        finally:
+            self.flight.end(events)
+        try:
+            size = await self.disk.run(partial(_write, target, events), WRITE_LIMIT_S)
+            await step("uploading")
+            await upload(job.upload_url, target)
+        except (OSError, RecordingError) as error:
+            raise JobFailedError(f"the recording could not be written: {error}") from error
+        finally:
+            self.disk.later(partial(target.unlink, missing_ok=True), _left_behind)
+        return f"sent {size} bytes"
+
+    async def _drill(self, job: Drill, step: Step, interrupted: str) -> str:
+        if interrupted:
+            raise JobFailedError("the detector was started again during the drill")
+        await step("sounding")
+        try:
+            outcome = await self.desk.ask(
+                CommandAction.DRILL, CommandSource.REMOTE, float(job.duration_s)
+            )
+        except TimeoutError as error:
+            raise JobFailedError("the detector did not answer") from error
+        answer = outcome.answer
+        if answer is None or not answer.accepted:
+            raise JobFailedError("refused" if answer is None else answer.detail)
+        return f"drill for {job.duration_s} s"
+
+
+def _save_baseline(path: Path, baseline: GasBaseline) -> GasBaseline:
+    """Write the baseline with what is known of CO: that belongs to the film, not to the air."""
+    if path.exists():
+        known = load_gas_baseline(path)
+        baseline = baseline.model_copy(update={"co_a": known.co_a, "co_beta": known.co_beta})
+    save_gas_baseline(path, baseline)
+    return baseline
+
+
+def _write(target: Path, events: list[Event]) -> int:
+    """Write a recording and return its size; raises OSError or RecordingError."""
+    _make_room(target.parent, keep=None)
+    with RecordingWriter(target) as writer:
+        for event in events:
+            writer.write(event)
+    return target.stat().st_size
+
+
+def _left_behind(why: str) -> None:
+    _log.warning("a file of a job stays until the next one", error=why)
+
+
+def _make_room(folder: Path, keep: Path | None) -> None:
+    """Make the folder of what comes and goes; what earlier jobs left there is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path != keep:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+"""What operators do with the shadows of a thing: get, set, watch."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from firedetect.config import Settings
+from firedetect.contract.names import SHADOW_ALARM, SHADOW_CONFIG
+from firedetect.daemon.remote.alarm import DONE
+from firedetect.daemon.remote.box_link import said_by_box
+from firedetect.errors import UplinkError
+from firedetect.uplink.identity import endpoint_of
+from firedetect.uplink.provision import connected
+from firedetect.uplink.sdk import Endpoint
+from firedetect.uplink.shadow_client import ShadowDocument, ThingShadows
+
+ANSWER_LIMIT_S = 15.0
+_LOOK_S = 0.1
+ANSWER_STANDS_S = 1.0
+
+Cloud = Literal["device", "box", "aws"]
+"""Whose rights are used: the thing's own certificate, the box's operator, IAM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A shadow of a thing, and how to reach it."""
+
+    endpoint: Endpoint
+    thing: str
+    shadow: str
+
+
+def target_of(settings: Settings, cloud: Cloud, thing: str | None, shadow: str) -> Target:
+    """Return how an operator reaches a shadow; raises UplinkError."""
+    name = thing or settings.device.id
+    client_id = f"{name}-operator"
+    if cloud == "box":
+        said = said_by_box(settings)
+        endpoint = Endpoint(
+            host=said["endpoint"],
+            port=said["port"],
+            client_id=client_id,
+            certificate=Path(said["operator"]["certificate"]),
+            key=Path(said["operator"]["key"]),
+            ca=Path(said["ca"]),
+        )
+    elif not settings.uplink.endpoint:
+        raise UplinkError("no cloud is configured: set uplink.endpoint, or take --cloud box")
+    elif cloud == "aws":
+        uplink = settings.uplink
+        endpoint = Endpoint(uplink.endpoint, 443, client_id, certificate=None, key=None)
+    else:
+        endpoint = endpoint_of(settings, client_id)
+    return Target(endpoint, name, shadow)
+
+
+def desired_of(assignments: Iterable[str]) -> dict[str, Any]:
+    """Return KEY=VALUE pairs as a document: dots lead inwards, VALUE is JSON, null deletes.
+
+    Raises UplinkError for what is no assignment.
+    """
+    document: dict[str, Any] = {}
+    for assignment in assignments:
+        key, sign, text = assignment.partition("=")
+        path = key.split(".")
+        if not sign or not all(path):
+            raise UplinkError(f"{assignment!r}: is not KEY=VALUE, such as thresholds.alert=0.55")
+        inner = document
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise UplinkError(f"{assignment!r}: contradicts another assignment")
+        inner[path[-1]] = _value(text)
+    return document
+
+
+def get(target: Target) -> dict[str, Any]:
+    """Return the shadow as it is."""
+
+    async def ask(shadows: ThingShadows) -> dict[str, Any]:
+        return _record(await shadows.get(target.shadow))
+
+    result: dict[str, Any] = asyncio.run(_with_shadows(target, ask))
+    return result
+
+
+def set_desired(target: Target, desired: dict[str, Any], version: int | None) -> dict[str, Any]:
+    """Write what is desired; returns what the detector reports to it.
+
+    For shadow `config` waits for the verdict. Raises UplinkError when the detector refuses it
+    or does not answer in time, ShadowRefusedError when the service does.
+    """
+    if target.shadow not in {SHADOW_CONFIG, SHADOW_ALARM}:
+        raise UplinkError(f"shadow {target.shadow} is written by the detector alone")
+
+    async def ask(shadows: ThingShadows) -> dict[str, Any]:
+        written = await shadows.desire(target.shadow, desired, version)
+        if target.shadow == SHADOW_CONFIG:
+            return await _verdict(shadows, target, written)
+        return await _answers(shadows, target, desired)
+
+    result: dict[str, Any] = asyncio.run(_with_shadows(target, ask))
+    return result
+
+
+def watch(target: Target, hear: Callable[[dict[str, Any]], None]) -> None:
+    """Call `hear` with the shadow now and after every change, until interrupted."""
+
+    async def follow(shadows: ThingShadows) -> dict[str, Any]:
+        changed = asyncio.Event()
+        changed.set()
+        shadows.watch(target.shadow, changed.set)
+        before = None
+        while True:
+            await changed.wait()
+            changed.clear()
+            document = _record(await shadows.get(target.shadow))
+            if document != before:
+                before = document
+                hear(document)
+
+    asyncio.run(_with_shadows(target, follow))
+
+
+async def _with_shadows(target: Target, call: Callable[[ThingShadows], Any]) -> Any:  # noqa: ANN401
+    async with connected(target.endpoint) as transport:
+        return await call(ThingShadows(transport.client, target.thing))
+
+
+async def _verdict(shadows: ThingShadows, target: Target, written: int) -> dict[str, Any]:
+    """Return what the detector reports of version `written`; raises UplinkError if it refuses."""
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            while True:
+                document = await shadows.get(target.shadow)
+                reported = document.reported
+                refused = reported.get("refused")
+                if isinstance(refused, dict) and refused.get("version", 0) >= written:
+                    path, reason = refused.get("path", ""), refused.get("reason", "")
+                    raise UplinkError(
+                        f"refused: {path + ': ' if path else ''}{reason}; the shadow still desires "
+                        "it, KEY=null takes it back"
+                    )
+                if (reported.get("version") or 0) >= written:
+                    return reported
+                await asyncio.sleep(_LOOK_S)
+    except TimeoutError as error:
+        raise UplinkError(
+            f"{target.thing} has not answered within {ANSWER_LIMIT_S:.0f} s; the change waits for "
+            "it in the shadow"
+        ) from error
+
+
+async def _answers(
+    shadows: ThingShadows, target: Target, desired: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the detector answered to requests; raises UplinkError if it refuses one."""
+    asked = [what for what in desired if desired[what] is not None]
+    before: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            while True:
+                reported = (await shadows.get(target.shadow)).reported
+                answers = reported.get("answers") or {}
+                # The detector needs a moment: an answer that stands for a while is the one.
+                if answers == before and all(what in answers for what in asked):
+                    break
+                before = answers
+                await asyncio.sleep(ANSWER_STANDS_S)
+    except TimeoutError as error:
+        raise UplinkError(
+            f"{target.thing} has not answered within {ANSWER_LIMIT_S:.0f} s; the request waits for "
+            "it in the shadow"
+        ) from error
+    refused = [f"{what}: {answers[what]}" for what in asked if answers[what] != DONE]
+    if refused:
+        raise UplinkError("; ".join(refused))
+    return reported
+
+
+def _record(document: ShadowDocument) -> dict[str, Any]:
+    return {
+        "version": document.version,
+        "desired": document.desired,
+        "reported": document.reported,
+    }
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except ValueError:
+        return text
+
+
+def _no_number(text: str) -> str:
+    """Leave NaN and infinity as words: the detector refuses them with path and reason."""
+    return text

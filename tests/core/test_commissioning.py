@@ -1,0 +1,77 @@
+"""The clean-air baseline: taken where the air is clean and steady, refused anywhere else."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firedetect.commissioning.gas import FILMS, MIN_READINGS, CleanAir
+from firedetect.config import GasBaseline
+from firedetect.contract.level import Level
+from firedetect.readings import GasCounts
+
+CLEAN = {"no2": 40.0, "c2h5oh": 70.0, "voc": 90.0, "co": 760.0}
+
+
+def taken(count=60, level=Level.NORMAL, **films):
+    """A collection in which a film may have its own course over the readings."""
+    clean_air = CleanAir()
+    clean_air.level(level)
+    for number in range(count):
+        values = {name: films.get(name, lambda _n, v=v: v)(number) for name, v in CLEAN.items()}
+        clean_air.reading(GasCounts(number, **values))
+    return clean_air
+
+
+def test_steady_air_gives_the_medians():
+    noisy = taken(voc=lambda number: 90.0 + (number % 3 - 1))
+    assert noisy.readings == 60
+    assert noisy.baseline() == GasBaseline(**CLEAN)
+
+
+def test_one_outlier_does_not_move_it():
+    assert taken(co=lambda number: 700.0 if number == 30 else 760.0).baseline() == GasBaseline(
+        **CLEAN
+    )
+
+
+@pytest.mark.parametrize("film", FILMS)
+@pytest.mark.parametrize(
+    ("course", "why"),
+    [
+        (lambda _n: 1020.0, "end of its range"),
+        (lambda _n: 1023.0, "end of its range"),
+        (lambda _n: 3.0, "end of its range"),
+        (lambda _n: 0.0, "end of its range"),
+        (lambda n: 100.0 if n % 2 else 200.0, "not steady"),
+        (lambda n: 300.0 + 0.25 * n, "still drifts"),
+        (lambda n: 300.0 - 0.25 * n, "still drifts"),
+        (lambda _n: math.nan, "0 readings"),
+        (lambda _n: math.inf, "0 readings"),
+    ],
+)
+def test_a_film_that_tells_of_no_clean_air_is_refused(film, course, why):
+    found = taken(**{film: course}).baseline()
+    assert isinstance(found, str)
+    assert why in found
+
+
+@pytest.mark.parametrize("level", [level for level in Level if level is not Level.NORMAL])
+def test_nothing_is_taken_while_anything_is_suspected(level):
+    clean_air = taken(level=level)
+    clean_air.level(Level.NORMAL)
+    assert f"the level was {level.label}" in clean_air.baseline()
+
+
+@pytest.mark.parametrize("count", [0, 1, MIN_READINGS - 1])
+def test_too_few_readings_are_refused(count):
+    assert f"{count} readings" in taken(count).baseline()
+
+
+@given(st.lists(st.tuples(*[st.floats(0.0, 1023.0) | st.just(math.nan)] * 4), max_size=40))
+def test_no_readings_raise(rows):
+    clean_air = CleanAir()
+    for number, (no2, c2h5oh, voc, co) in enumerate(rows):
+        clean_air.reading(GasCounts(number, no2, c2h5oh, voc, co))
+    assert clean_air.baseline()

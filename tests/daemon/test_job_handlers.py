@@ -1,0 +1,595 @@
+"""The four jobs in a whole daemon: a bad bundle leaves the model in use in use, and says why."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import shutil
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from firedetect.clock import ManualClock, cancel_and_wait, run_virtual
+from firedetect.config import (
+    GasSettings,
+    ModelSettings,
+    Settings,
+    UplinkSettings,
+    load_gas_baseline,
+)
+from firedetect.contract.jobs import CollectRecording, Drill, InstallModel
+from firedetect.contract.level import Level
+from firedetect.daemon.models.choose import choose_model
+from firedetect.daemon.models.install import ModelStore
+from firedetect.daemon.remote.flight import FlightRecorder
+from firedetect.daemon.remote.job_handlers import JobHandlers
+from firedetect.errors import BundleError
+from firedetect.model.archive import pack
+from firedetect.model.bundle import default_bundle_path
+from firedetect.model.signature import generate_key, sign_bundle
+from firedetect.readings import GasCalibrated, Restored, Started, Tick
+from tests.core.bundles import make_bundle
+from tests.fakes.detector import running, virtual
+from tests.fakes.disk import ImmediateDisk
+
+SHIPPED = json.loads((default_bundle_path() / "manifest.json").read_text())["version"]
+
+
+def reversioned(folder, version, **changed):
+    """The bundle that came along under another version."""
+    shutil.copytree(default_bundle_path(), folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": version} | changed))
+    return folder
+
+
+def flipped(archive, target, name):
+    """The archive with one bit of a file in it flipped, and whole as an archive."""
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as copy:
+        for entry in source.infolist():
+            content = bytearray(source.read(entry))
+            if entry.filename == name:
+                content[len(content) // 2] ^= 1
+            copy.writestr(entry, bytes(content))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Archives by name, and the folder of trusted keys."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "trusted").mkdir()
+    shutil.copy(generate_key(folder / "release.key"), folder / "trusted")
+    generate_key(folder / "other.key")
+    bundles = {
+        "good": (reversioned(folder / "good", "99.0.0"), "release.key"),
+        "better": (reversioned(folder / "better", "99.1.0"), "release.key"),
+        "foreign": (reversioned(folder / "foreign", "99.0.0"), "other.key"),
+        "old": (reversioned(folder / "old", "0.0.1"), "release.key"),
+        "same": (reversioned(folder / "same", SHIPPED, name="another"), "release.key"),
+        "nervous": (make_bundle(folder / "nervous", "99.2.0").path, "release.key"),
+        "unsigned": (reversioned(folder / "unsigned", "99.0.0"), None),
+    }
+    archives = {}
+    for name, (bundle, key) in bundles.items():
+        if key is not None:
+            sign_bundle(bundle, folder / key)
+        archives[name] = folder / f"{name}.zip"
+        pack(bundle, archives[name])
+    for name in ("model.ubj", "manifest.json", "signature"):
+        archives[f"flipped {name}"] = folder / f"flipped-{name}.zip"
+        flipped(archives["good"], archives[f"flipped {name}"], name)
+    # What no honest tool packs or signs.
+    other = folder / "other-schema.zip"
+    replaced(archives["good"], other, '"schema_id"', '"schema_id": "0000", "x"')
+    archives["other schema"] = other
+    archives["no zip"] = folder / "text.zip"
+    archives["no zip"].write_bytes(b"hello" * 100)
+    return SimpleNamespace(folder=folder, trusted=folder / "trusted", archives=archives)
+
+
+def replaced(archive, target, what, by):
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as copy:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename == "manifest.json":
+                content = content.replace(what.encode(), by.encode(), 1)
+            copy.writestr(entry, content)
+
+
+def job_for(folder, archive, version="99.0.0"):
+    """Put the archive where a download would have put it; sockets have no virtual time."""
+    content = archive.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    (folder / "incoming").mkdir(exist_ok=True)
+    (folder / "incoming" / f"{sha256}.zip").write_bytes(content)
+    return {
+        "op": "install-model",
+        "version": version,
+        "url": "http://127.0.0.1:9/m.zip",
+        "sha256": sha256,
+        "size_bytes": len(content),
+    }
+
+
+def trusting(world):
+    return {"model": ModelSettings(trusted_keys=world.trusted)}
+
+
+def virtually(test):
+    """Run an async test (world, folder, clock) on a manual clock."""
+
+    def run(world, tmp_path):
+        clock = ManualClock(wall_ns=1_800_000_000 * 1_000_000_000)
+        run_virtual(test(world, tmp_path, clock), clock)
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def ended(site, job_id="j", limit_s=300):
+    await site.until(lambda: site.jobs.ended(job_id), limit_s)
+    ((status, detail),) = site.jobs.ended(job_id)
+    return status, detail
+
+
+def next_start(folder):
+    """Which model a start would use."""
+    return choose_model(ModelStore(folder / "models")).scorer.version
+
+
+@virtually
+async def test_a_good_bundle_is_in_use_and_confirmed_after_two_minutes(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(70)
+        assert site.last.model == SHIPPED
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        took_s = await site.until(lambda: site.last.model == "99.0.0", 10)
+        assert took_s < 5
+        assert site.jobs.ended("j") == []
+        status, detail = await ended(site, limit_s=130)
+        assert (status, detail.split(",")[0]) == ("SUCCEEDED", "model 99.0.0 is in use")
+        assert site.jobs.steps("j") == ["downloading", "checking", "proving"]
+        assert site.last.troubles == ()
+        # The same once more: nothing to prove.
+        site.jobs.add("k", job_for(folder, world.archives["good"]))
+        assert (await ended(site, "k", 10))[0] == "SUCCEEDED"
+        # A job that names another version leaves the proven one alone.
+        site.jobs.add("m", job_for(folder, world.archives["good"], "98.0.0"))
+        status, detail = await ended(site, "m", 10)
+        assert (status, detail) == ("FAILED", "the bundle is version 99.0.0, not 98.0.0")
+        assert site.parts.models.version == "99.0.0"
+        assert list((folder / "incoming").iterdir()) == []
+    assert next_start(folder) == "99.0.0"
+
+
+REFUSED = {
+    "flipped model.ubj": "sha256",
+    "flipped manifest.json": "",
+    "flipped signature": "sign",
+    "foreign": "sign",
+    "unsigned": "sign",
+    "old": "older than",
+    "same": "another content",
+    "other schema": "",
+    "nervous": "fails the trial",
+    "no zip": "no zip archive",
+}
+
+
+def test_every_bad_bundle_leaves_the_model_in_use(world, tmp_path):
+    async def go(clock):
+        async with running(tmp_path, clock=clock, **trusting(world)) as site:
+            await asyncio.sleep(5)
+            for name, why in REFUSED.items():
+                versions = {"old": "0.0.1", "same": SHIPPED, "nervous": "99.2.0"}
+                job = job_for(tmp_path, world.archives[name], versions.get(name, "99.0.0"))
+                site.jobs.add(name, job)
+                status, detail = await ended(site, name, 60)
+                assert status == "FAILED", name
+                assert why in detail, (name, detail)
+                assert detail
+                await asyncio.sleep(1)
+                assert site.last.model == SHIPPED, name
+                assert site.parts.models.version == SHIPPED
+            assert site.last.troubles in ((), ("gas:learning",))
+        assert next_start(tmp_path) == SHIPPED
+        async with running(tmp_path, clock=clock, services=site, **trusting(world)) as site:
+            await asyncio.sleep(5)
+            assert site.last.model == SHIPPED
+
+    clock = ManualClock()
+    run_virtual(go(clock), clock)
+
+
+@virtually
+async def test_a_version_that_is_not_the_announced_one_is_left_again(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        site.jobs.add("j", job_for(folder, world.archives["good"], "99.5.0"))
+        assert await ended(site) == ("FAILED", "the bundle is version 99.0.0, not 99.5.0")
+        await asyncio.sleep(2)
+        assert site.last.model == SHIPPED
+    assert next_start(folder) == SHIPPED
+
+
+@virtually
+async def test_a_flipped_bit_in_the_archive_is_a_wrong_sha256(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        job = job_for(folder, world.archives["good"])
+        path = folder / "incoming" / f"{job['sha256']}.zip"
+        content = bytearray(path.read_bytes())
+        content[1000] ^= 1
+        path.write_bytes(content)
+        site.jobs.add("j", job)
+        status, detail = await ended(site)
+        assert status == "FAILED"
+        assert "sha256" in detail
+        assert not path.exists()
+        assert site.parts.models.version == SHIPPED
+
+
+@pytest.mark.slow
+@virtually
+async def test_a_model_after_which_health_is_worse_is_taken_back(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(70)
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        await site.until(lambda: site.last.model == "99.0.0", 10)
+        await asyncio.sleep(50)
+        site.bus.faults(0x33).fail(5)
+        status, detail = await ended(site, limit_s=30)
+        assert (status, detail) == ("FAILED", "taken back: health became degraded")
+        assert site.parts.models.version == SHIPPED
+        site.bus.faults(0x33).clear()
+        await asyncio.sleep(15)
+        assert site.last.model == SHIPPED
+    assert next_start(folder) == SHIPPED
+
+
+@pytest.mark.slow
+@virtually
+async def test_killed_while_proving_the_model_before_is_in_use(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        await site.until(lambda: site.last.model == "99.0.0", 10)
+        await asyncio.sleep(30)
+    async with running(folder, clock=clock, services=site, **trusting(world)) as site:
+        status, detail = await ended(site)
+        assert status == "FAILED"
+        assert "ended before the model had proved itself" in detail
+        await asyncio.sleep(5)
+        assert site.last.model == SHIPPED
+    assert next_start(folder) == SHIPPED
+    # It may be tried once more.
+    async with running(folder, clock=clock, services=site, **trusting(world)) as site:
+        site.jobs.add("k", job_for(folder, world.archives["good"]))
+        assert (await ended(site, "k"))[0] == "SUCCEEDED"
+
+
+@pytest.mark.slow
+@virtually
+async def test_a_model_that_proved_itself_before_the_link_came_back_stays(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(70)
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        await site.until(lambda: site.last.model == "99.0.0", 10)
+    again = running(folder, clock=clock, link=False, services=site, **trusting(world))
+    async with again as site:
+        await asyncio.sleep(130)
+        assert site.last.model == "99.0.0"
+        site.link.go(up=True)
+        status, detail = await ended(site)
+        assert (status, detail) == ("SUCCEEDED", "model 99.0.0 has proved itself after a restart")
+        assert site.last.model == "99.0.0"
+    assert next_start(folder) == "99.0.0"
+
+
+@virtually
+async def test_cancelled_from_afar_before_it_proves_itself_it_is_left(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        service = site.jobs.update
+
+        async def update(job, status, details):
+            if details.get("step") == "proving":
+                site.jobs.cancel(job.job_id)
+            await service(job, status, details)
+
+        site.jobs.update = update
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        await site.until(lambda: site.jobs.status["j"] == "CANCELED", 10)
+        await asyncio.sleep(5)
+        assert site.parts.models.version == SHIPPED
+    assert next_start(folder) == SHIPPED
+
+
+@virtually
+async def test_no_model_is_changed_while_an_alarm_is_latched(world, folder, clock):
+    async with running(folder, "waste-bin", clock=clock, **trusting(world)) as site:
+        await site.until(lambda: site.outcomes and site.last.level >= Level.ALERT, 80)
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        status, detail = await ended(site)
+        assert status == "FAILED"
+        assert "an alarm is latched" in detail
+        assert site.parts.models.version == SHIPPED
+
+
+@virtually
+async def test_an_alarm_that_comes_while_a_bundle_is_tried_leaves_the_model(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        models, latched = site.parts.models, SimpleNamespace(latched=True)
+        trial = models._trial
+
+        def alarmed():
+            models._outcome = latched
+            return trial()
+
+        models._trial = alarmed
+        with pytest.raises(BundleError, match="an alarm is latched"):
+            await models.install(world.archives["good"])
+        assert models.version == SHIPPED
+    assert next_start(folder) == SHIPPED
+
+
+@pytest.mark.slow
+@virtually
+async def test_one_model_at_a_time(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        await site.parts.models.install(world.archives["good"])
+        with pytest.raises(BundleError, match="another model is proving itself"):
+            await site.parts.models.install(world.archives["better"])
+        assert await site.parts.models.proven() == ""
+        await site.parts.models.install(world.archives["better"])
+        assert await site.parts.models.rollback() == "99.0.0"
+        assert await site.parts.models.proven() == "rolled back on request"
+
+
+@virtually
+async def test_a_disk_that_fails_while_a_model_is_taken_back_does_not_keep_it(world, folder, clock):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        await site.parts.models.install(world.archives["good"])
+        site.parts.models._store._slots._disk = FullDisk()
+        site.parts.models._take_back("health became blind")
+        assert site.parts.models.version == SHIPPED
+        assert await site.parts.models.proven() == "health became blind"
+
+
+class FullDisk:
+    def write(self, _path, _content):
+        raise OSError(28, "No space left on device")
+
+    replace = sync = write
+
+    def remove(self, _path):
+        raise OSError(28, "No space left on device")
+
+
+# Calibration
+
+
+@virtual
+async def test_a_clean_air_baseline_is_taken_and_kept(tmp_path, clock):
+    path = tmp_path / "gas.toml"
+    async with running(tmp_path, clock=clock, gas=GasSettings(calibration=path)) as site:
+        await asyncio.sleep(5)
+        site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
+        status, detail = await ended(site)
+        assert status == "SUCCEEDED"
+        assert "readings" in detail
+        taken = load_gas_baseline(path)
+        await asyncio.sleep(5)
+        (event,) = [
+            e for e in site.parts.detector.on_event.__self__._events if isinstance(e, GasCalibrated)
+        ]
+        assert event.baseline == taken
+        assert site.last.features["gas_val"] == pytest.approx(400.0, abs=10.0)
+
+
+@virtual
+async def test_a_calibration_keeps_how_co_was_calibrated(tmp_path, clock):
+    path = tmp_path / "gas.toml"
+    path.write_text(
+        "[gas]\nno2 = 40.0\nc2h5oh = 70.0\nvoc = 90.0\nco = 760.0\nco_a = 3.5\nco_beta = 0.8\n"
+    )
+    async with running(tmp_path, clock=clock, gas=GasSettings(calibration=path)) as site:
+        site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
+        assert (await ended(site))[0] == "SUCCEEDED"
+        taken = load_gas_baseline(path)
+        assert (taken.co_a, taken.co_beta) == (3.5, 0.8)
+        assert taken.no2 != 40.0
+
+
+@virtual
+async def test_no_baseline_is_taken_in_a_fire_or_without_a_board(tmp_path, clock):
+    async with running(tmp_path / "a", "waste-bin", clock=clock) as site:
+        site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
+        status, detail = await ended(site)
+        assert status == "FAILED"
+        assert "take the baseline in clean air" in detail
+    async with running(tmp_path / "b", clock=clock, gas=GasSettings(enabled=False)) as site:
+        site.jobs.add("j", {"op": "calibrate"})
+        assert await ended(site) == ("REJECTED", "there is no gas board")
+
+
+# Drill and recording
+
+
+@virtual
+async def test_a_drill_sounds_and_is_refused_after_a_restart(tmp_path, clock):
+    async with running(tmp_path, clock=clock) as site:
+        await asyncio.sleep(5)
+        site.jobs.add("j", {"op": "drill", "duration_s": 30})
+        assert await ended(site) == ("SUCCEEDED", "drill for 30 s")
+        await asyncio.sleep(1)
+        assert site.last.drill
+        await asyncio.sleep(31)
+        assert not site.last.drill
+        with pytest.raises(Exception, match="started again during the drill"):
+            await site.handlers(_drill(), None, "sounding")
+
+
+def _drill():
+    return Drill(duration_s=5)
+
+
+@virtual
+async def test_a_drill_beside_a_real_alarm_changes_nothing_of_it(tmp_path, clock):
+    async with running(tmp_path, "waste-bin", clock=clock) as site:
+        await site.until(lambda: site.outcomes and site.last.level >= Level.ALERT, 80)
+        site.jobs.add("j", {"op": "drill"})
+        incident = site.last.incident_id
+        assert (await ended(site))[0] == "SUCCEEDED"
+        assert (site.last.incident_id, site.last.alarm.value) == (incident, "sounding")
+
+
+@virtual
+async def test_no_recording_leaves_a_site_that_does_not_share(tmp_path, clock):
+    async with running(tmp_path, clock=clock) as site:
+        site.jobs.add("j", {"op": "collect-recording", "upload_url": "http://127.0.0.1:9/x"})
+        status, detail = await ended(site)
+        assert status == "REJECTED"
+        assert "share_recordings" in detail
+
+
+@virtual
+async def test_without_a_disk_nothing_is_installed_or_recorded(tmp_path, clock):
+    (tmp_path / "file").touch()
+    sharing = UplinkSettings(share_recordings=True)
+    async with running(tmp_path / "file", clock=clock, uplink=sharing) as site:
+        await asyncio.sleep(2)
+        job = {"op": "install-model", "version": "1", "url": "http://x/", "sha256": "0" * 64}
+        site.jobs.add("j", job | {"size_bytes": 5})
+        site.jobs.add("k", {"op": "collect-recording", "upload_url": "http://127.0.0.1:9/x"})
+        for job_id in ("j", "k"):
+            status, detail = await ended(site, job_id)
+            assert status == "FAILED"
+            assert "no disk can be used" in detail
+
+
+@virtual
+async def test_a_recording_that_cannot_be_written_fails_the_job(tmp_path, clock):
+    sharing = UplinkSettings(share_recordings=True)
+    async with running(tmp_path, clock=clock, uplink=sharing) as site:
+        await asyncio.sleep(2)
+        (tmp_path / "incoming").write_text("")
+        site.jobs.add("k", {"op": "collect-recording", "upload_url": "http://127.0.0.1:9/x"})
+        status, detail = await ended(site, "k")
+        assert status == "FAILED"
+        assert "could not be written" in detail
+
+
+async def test_a_recording_is_sent_and_removed(tmp_path):
+    """With a real server, so in real time: of the flight recorder's past only."""
+    got = []
+
+    async def take(request):
+        got.append(await request.read())
+        return web.Response()
+
+    async with serving("PUT", "/r", take) as url:
+        flight = FlightRecorder()
+        for event in (Started(0, "d", 1, 0, ()), Restored(0), Tick(10**9)):
+            flight.heard(event)
+        handlers = JobHandlers(
+            Settings(uplink=UplinkSettings(share_recordings=True)),
+            tmp_path,
+            None,
+            None,
+            None,
+            flight,
+            None,
+            ImmediateDisk(),
+        )
+        steps = []
+
+        async def step(name):
+            steps.append(name)
+
+        said = await handlers(CollectRecording(duration_s=30, upload_url=url), step, "")
+        assert said == f"sent {len(got[0])} bytes"
+        assert steps == ["recording", "uploading"]
+        assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@contextlib.asynccontextmanager
+async def serving(method, path, handler):
+    """Run a server on this machine; gives the address of `path`."""
+    app = web.Application(client_max_size=1 << 24)
+    app.router.add_route(method, path, handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+    finally:
+        await runner.cleanup()
+
+
+class KeptModels:
+    """A model keeper that takes any archive."""
+
+    version = "1.0.0"
+
+    def __init__(self):
+        self.installed = []
+
+    async def install(self, archive):
+        self.installed.append(archive.read_bytes())
+        return SimpleNamespace(version="2.0.0", key="release", changed=False)
+
+    async def leave_unproven(self):
+        pytest.fail("nothing was begun that could be left")
+
+
+async def test_killed_while_downloading_it_goes_on_where_it_stopped(tmp_path):
+    content, asked, hanging = bytes(range(256)) * 800, [], asyncio.Event()
+
+    async def give(request):
+        asked.append(request.headers.get("Range"))
+        start = 0 if asked[-1] is None else int(asked[-1].removeprefix("bytes=").rstrip("-"))
+        answer = web.StreamResponse(status=206 if start else 200)
+        answer.content_length = len(content) - start
+        await answer.prepare(request)
+        if start:
+            await answer.write(content[start:])
+            return answer
+        await answer.write(content[:100_000])
+        await hanging.wait()
+        return answer
+
+    models = KeptModels()
+    sha256 = hashlib.sha256(content).hexdigest()
+    partial = tmp_path / "incoming" / f"{sha256}.zip"
+    partial.parent.mkdir()
+    (partial.parent / "left-over.zip").write_bytes(b"x")
+
+    async def step(_name):
+        pass
+
+    def handlers():
+        return JobHandlers(
+            Settings(), tmp_path, None, None, None, FlightRecorder(), models, ImmediateDisk()
+        )
+
+    async with serving("GET", "/m.zip", give) as url:
+        job = InstallModel(version="2.0.0", url=url, sha256=sha256, size_bytes=len(content))
+        killed = asyncio.create_task(handlers()(job, step, ""))
+        async with asyncio.timeout(10):
+            while not partial.exists() or partial.stat().st_size < 65_536:
+                await asyncio.sleep(0.01)
+        await cancel_and_wait(killed)
+        assert models.installed == []
+        assert [path.name for path in partial.parent.iterdir()] == [partial.name]
+        said = await handlers()(job, step, "downloading")
+        assert said == "model 2.0.0 is in use, signed by release"
+        assert models.installed == [content]
+        assert asked[1].startswith("bytes=")
+        assert not partial.exists()
+        hanging.set()

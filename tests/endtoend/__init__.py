@@ -1,0 +1,1 @@
+"""Everything together: real processes, real broker, real time."""

@@ -1,0 +1,163 @@
+"""From a simulated fire to people and back, with the time of every hop."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from firedetect.cloudbox.connection import Connection
+from firedetect.contract.messages import DetectorMessage
+from firedetect.contract.names import INCIDENTS_TABLE, alert_topic, down_topic
+from tests.daemon.helpers import Daemon
+from tests.endtoend.world import Detector, link_of, link_to, quantiles, until
+from tests.fakes.box import Heard, client, running_broker
+from tests.fakes.box import until as seen
+
+pytestmark = pytest.mark.slow
+LEVELS = ["informational", "warning", "alert", "emergency"]
+ALARMS = 60
+
+
+def test_a_simulated_fire_reaches_people_in_order_and_comes_back_as_a_receipt(box, tmp_path, say):
+    thing = "fire-1"
+    with Detector(tmp_path, thing, link_of(box, thing), "waste-bin") as detector:
+        until(lambda: levels(box, thing)[-1:] == ["emergency"], detector.text, 90.0)
+        told = [one for one in box.told(thing) if one["attributes"]["level"] in LEVELS]
+        assert levels(box, thing) == sorted(levels(box, thing), key=LEVELS.index)
+        assert told[-1]["subject"] == f"FIRE EMERGENCY: {thing} at cellar"
+        outcome = detector.outcome()
+        reasons = told[-1]["text"].split("Why: ")[1].splitlines()[0]
+        assert reasons not in {"", "not stated."}
+
+        def rows():
+            return [row for row in box.rows(INCIDENTS_TABLE) if row["thing"]["S"] == thing]
+
+        # People first: the row is written right behind.
+        until(lambda: [row["level"]["S"] for row in rows()] == ["emergency"], rows, 15.0)
+        assert [row["incident_id"]["S"] for row in rows()] == [outcome["incident_id"]]
+        # Alarms leave the outbox with their receipt only.
+        detector.wait(lambda: detector.now()["waiting_messages"] == 0, "an empty outbox", 20.0)
+        assert detector.trouble("receipt") is None
+    say(f"levels told: {levels(box, thing)}; emergency because of: {reasons}")
+    say(f"hops of the emergency, detector to people: {told[-1]['hops']}")
+    # A start is nobody's business, a detector that ended without a goodbye is.
+    until(lambda: levels(box, thing)[-1] == "trouble", "the last will", 60.0)
+    assert levels(box, thing).count("trouble") == 1
+
+
+def levels(box, thing):
+    return [one["attributes"]["level"] for one in box.told(thing)]
+
+
+async def test_the_hops_of_many_alarms(box, say):
+    thing = "fire-2"
+    acknowledged_ms, receipts_ms = {}, {}
+    heard = Heard()
+
+    def hear(received):
+        heard(received)
+        receipts_ms[heard.on("down")[-1]["event_id"]] = wall_ms()
+
+    credentials = box.authority.kept(thing)
+    said = box.said
+    device = Connection(thing, said["endpoint"], said["port"], credentials, hear)
+    await device.start()
+    try:
+        await device.subscribe([down_topic(thing)])
+        for number in range(ALARMS):
+            event_id = f"{thing}-1-{number}"
+            decided_ms = wall_ms()
+            assert await device.publish(alert_topic(thing), alarm(thing, event_id)) == 0
+            acknowledged_ms[event_id] = wall_ms() - decided_ms
+            await asyncio.sleep(0.1)
+        await seen(lambda: len(receipts_ms) == ALARMS, "all receipts", 60.0)
+        await seen(lambda: len(box.told(thing)) == ALARMS, "people are told of all", 60.0)
+    finally:
+        await device.stop()
+    told = {one["attributes"]["event_id"]: one for one in box.told(thing)}
+    assert set(told) == set(acknowledged_ms)
+    hops = {"decided to acknowledged": list(acknowledged_ms.values())}
+    for one in told.values():
+        for name, took_ms in one["hops"].items():
+            hops.setdefault(name, []).append(took_ms)
+    passed = {event_id: one["passed_ms"] for event_id, one in told.items()}
+    hops["detector to sns"] = [at["sns"] - at["detector"] for at in passed.values()]
+    hops["sns to receipt"] = [receipts_ms[key] - at["sns"] for key, at in passed.items()]
+    hops["detector to receipt"] = [receipts_ms[key] - at["detector"] for key, at in passed.items()]
+    for name, values in hops.items():
+        p50, p99 = quantiles(values)
+        say(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms of {len(values)}")
+    assert quantiles(hops["decided to acknowledged"])[1] <= 1000.0
+    assert quantiles(hops["detector to sns"])[1] <= 5000.0
+
+
+def wall_ms():
+    return time.time() * 1000
+
+
+def alarm(thing, event_id):
+    message = DetectorMessage(
+        kind="alarm", event_id=event_id, incident_id=event_id, device=thing, site="cellar",
+        ts=datetime.now(UTC).isoformat(timespec="milliseconds"), t_s=1.0, level="alert",
+        current="alert", score=0.9, reasons=("hot_spot",), health="ok", troubles=(),
+        alarm="sounding", drill=False, model=None,
+    )  # fmt: skip
+    return message.model_dump_json().encode()
+
+
+async def test_without_a_receipt_the_alarm_takes_the_second_path(tmp_path, say):
+    got = []
+
+    async def take(request):
+        body = DetectorMessage.model_validate_json(await request.read())
+        got.append((body, time.time() - datetime.fromisoformat(body.ts).timestamp()))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/alarm", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/alarm"
+    second = {"FIREDETECT_UPLINK__SECOND_PATH_URL": address}
+    try:
+        async with (
+            running_broker(tmp_path) as broker,
+            # It acknowledges and does nothing: a function that has stopped.
+            client(broker, "cloud") as (cloud, _),
+        ):
+            await cloud.subscribe(["firedetect/#", "$aws/#"])
+            silent = link_to(broker.host, broker.port, broker.authority.issue("mute"))
+            dead = link_to(broker.host, 9, broker.authority.issue("cut"))
+            with (
+                Detector(tmp_path / "mute", "mute", silent, "waste-bin", **second) as mute,
+                Detector(tmp_path / "cut", "cut", dead, "waste-bin", **second) as cut,
+            ):
+                await both(got, {"mute", "cut"})
+                for detector in (mute, cut):
+                    await seen(lambda d=detector: d.trouble("receipt"), detector.text, 10.0)
+                    assert detector.outcome()["level"] in {"alert", "emergency"}
+                assert cut.trouble("link")
+                assert mute.trouble("link") is None
+    finally:
+        await runner.cleanup()
+    first = {body.device: took_s for body, took_s in reversed(got)}
+    say(f"second path taken after the alarm: {first}")
+    assert all(body.kind == "alarm" for body, _ in got)
+    assert all(took_s <= 35.0 for took_s in first.values())
+
+
+async def both(got, wanted):
+    await seen(lambda: {body.device for body, _ in got} >= wanted, "the second path", 120.0)
+
+
+def test_what_a_person_starts_by_hand_comes_with_its_own_box(tmp_path):
+    env = {"FIREDETECT_DEVICE__ID": "hand-made"}
+    with Daemon(tmp_path, "--simulate", "waste-bin", "--cloud", "box", env=env) as daemon:
+        text = daemon.wait_for("people were told: FIRE ALERT: hand-made")
+        assert daemon.stop() == 0
+    assert "provisioned by claim" in text
+    assert "not connected" not in text.split("FIRE ALERT")[0]

@@ -1,0 +1,171 @@
+"""Messages, AWS and devices for the handlers' tests."""
+
+import datetime as dt
+import json
+
+import boto3
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from botocore.exceptions import ClientError
+
+from firedetect.clock import NS_PER_S, SystemClock
+from firedetect.cloudbox.functions import Context
+from firedetect.cloudbox.tier import load_tier
+from firedetect.lambdas.escalate import Escalation
+from firedetect.lambdas.rows import client, unpacked
+from firedetect.lambdas.settings import EscalateSettings
+
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+THING = "thing-1"
+TIER = load_tier()
+
+
+def environment():
+    """What the functions find: that of the tier."""
+    return TIER.environment() | {
+        "AWS_DEFAULT_REGION": TIER.region,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+
+
+def message(seq=1, thing=THING, **changes):
+    """An event of the rule with a detector's message in it."""
+    return {
+        "v": 1,
+        "kind": "alarm",
+        "event_id": f"{thing}-1-{seq}",
+        "incident_id": f"{thing}-1-1",
+        "device": thing,
+        "site": "cellar",
+        "ts": f"2026-01-01T00:00:{seq:02}.000+00:00",
+        "t_s": float(seq),
+        "level": "alert",
+        "current": "alert",
+        "score": 0.9,
+        "reasons": ["hot_spot", "gas_rise"],
+        "health": "ok",
+        "troubles": [],
+        "alarm": "sounding",
+        "drill": False,
+        "model": "1.0.0",
+        "thing": thing,
+        "received_ms": 1_767_225_600_000 + seq,
+    } | changes
+
+
+def lost(**changes):
+    """The last will as an event of the rule."""
+    return {
+        "v": 1,
+        "kind": "lost",
+        "event_id": f"{THING}-1-lost",
+        "device": THING,
+        "site": "cellar",
+        "boot": 1,
+        "thing": THING,
+        "received_ms": 1_767_225_600_500,
+    } | changes
+
+
+def context():
+    clock = SystemClock()
+    return Context("f", 256, "arn", "id", clock.monotonic_ns() + 10 * NS_PER_S, clock)
+
+
+class Down:
+    """Where devices listen; stands for the client `iot-data`."""
+
+    def __init__(self):
+        self.heard = []
+        self.fails = False
+
+    def publish(self, *, topic, qos, payload):
+        if self.fails:
+            raise ConnectionError("no answer")
+        assert qos == 1
+        self.heard.append((topic, json.loads(payload)))
+
+    def kinds(self):
+        return [body["kind"] for _, body in self.heard]
+
+
+class Failing:
+    """DynamoDB that refuses calls by name and table, each a number of times."""
+
+    def __init__(self, **times):
+        self._real = client("dynamodb")
+        self.meta = self._real.meta
+        self.exceptions = self._real.exceptions
+        self.times = times
+        self.table = None
+
+    def __getattr__(self, name):
+        call = getattr(self._real, name)
+
+        def use(**request):
+            if self.times.get(name) and self.table in {None, request.get("TableName")}:
+                self.times[name] -= 1
+                error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+                raise ClientError(error, name)
+            return call(**request)
+
+        return use
+
+
+class People:
+    """SNS with a queue that hears what people would."""
+
+    def __init__(self, queue_url):
+        self._queue_url = queue_url
+        self._sqs = boto3.client("sqs")
+
+    @classmethod
+    def make(cls):
+        dynamodb, sns, sqs = (boto3.client(name) for name in ("dynamodb", "sns", "sqs"))
+        for name, table in TIER.tables.items():
+            keys = [(table.hash_key, "HASH")]
+            keys += [(table.range_key, "RANGE")] if table.range_key else []
+            dynamodb.create_table(
+                TableName=name,
+                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+                AttributeDefinitions=[
+                    {"AttributeName": key, "AttributeType": "S"} for key, _ in keys
+                ],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        arn = sns.create_topic(Name=TIER.topics[0])["TopicArn"]
+        queue_url = sqs.create_queue(QueueName="people")["QueueUrl"]
+        queue_arn = f"arn:aws:sqs:{TIER.region}:{TIER.account}:people"
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+        return cls(queue_url)
+
+    def told(self):
+        """Take what people were told since the last time: subject, text, attributes."""
+        found = []
+        while True:
+            answer = self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+            if not answer.get("Messages"):
+                return found
+            for one in answer["Messages"]:
+                self._sqs.delete_message(
+                    QueueUrl=self._queue_url, ReceiptHandle=one["ReceiptHandle"]
+                )
+                body = json.loads(one["Body"])
+                attributes = body["MessageAttributes"].items()
+                said = {name: value["Value"] for name, value in attributes}
+                found.append((body["Subject"], body["Message"], said))
+
+
+def escalation(down, sns=None, dynamodb=None, remembers=None):
+    """The handler on the AWS of this process."""
+    settings = EscalateSettings.read(environment())
+    dynamodb = dynamodb or client("dynamodb")
+    remembers = remembers or client("dynamodb")
+    done = DynamoDBPersistenceLayer(settings.idempotency_table, boto3_client=remembers)
+    return Escalation(settings, dynamodb, sns or client("sns"), down, done, lambda: T0)
+
+
+def rows(table):
+    """Every row of a table."""
+    items = boto3.client("dynamodb").scan(TableName=table)["Items"]
+    return [unpacked(item) for item in items]
