@@ -23,7 +23,8 @@ from firedetect.uplink.requests import answered, client_options
 from firedetect.uplink.sdk import TLS_FAILED, Endpoint
 from firedetect.uplink.transport import LinkState, MqttTransport
 
-CONNECT_LIMIT_S = 30.0
+CONNECT_LIMIT_S = 40.0
+"""The SDK's TLS holds back its failure for up to 30 s: a wrong authority shall be named."""
 TRIES = 3
 
 
