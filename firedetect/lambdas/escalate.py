@@ -25,16 +25,10 @@ from firedetect.contract.messages import DetectorMessage, LinkLost, Receipt
 from firedetect.lambdas.devices import Devices
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.keeping import Keeping
+from firedetect.lambdas.notices import Notice, notice_of
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
 from firedetect.lambdas.people import send_down, tell
-from firedetect.lambdas.policy import (
-    Arrival,
-    Notice,
-    notice_of,
-    occurrence,
-    receipt_needed,
-    understood,
-)
+from firedetect.lambdas.policy import Arrival, occurrence, receipt_needed, understood
 from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import EscalateSettings
 

@@ -7,7 +7,8 @@ from firedetect.contract.messages import DetectorMessage, LinkLost
 from firedetect.lambdas import link
 from firedetect.lambdas.devices import LINK, TROUBLE, Devices, Row
 from firedetect.lambdas.incidents import ATTEMPTS, BusyError
-from firedetect.lambdas.policy import Arrival, Notice, notice_of, older
+from firedetect.lambdas.notices import Notice, notice_of
+from firedetect.lambdas.policy import Arrival, older
 
 Tell = Callable[[Arrival, Notice | None], str | None]
 """Tells people and returns the message id; None if there is nothing to tell."""

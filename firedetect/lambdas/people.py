@@ -4,7 +4,7 @@ from typing import Any
 
 from firedetect.contract.messages import ContractMessage
 from firedetect.contract.names import down_topic
-from firedetect.lambdas.policy import Notice
+from firedetect.lambdas.notices import Notice
 
 
 def tell(sns: Any, topic_arn: str, notice: Notice, facts: dict[str, str]) -> str:  # noqa: ANN401

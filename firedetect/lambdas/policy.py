@@ -1,7 +1,6 @@
-"""What a message means: whom to tell what, and what becomes of its incident. Pure."""
+"""What a message is: whose it is, what it follows, what becomes of its incident. Pure."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -12,29 +11,13 @@ from firedetect.contract.messages import DetectorMessage, LinkLost
 from firedetect.contract.problems import problem_of
 from firedetect.errors import MessageRefusedError
 
-TROUBLE: Final = "trouble"
-PASSING: Final = frozenset({"starting", "warm-up", "learning"})
-"""Kinds of troubles that end by themselves: nobody is woken because a detector was started."""
 EVENT_IDS_KEPT: Final = 200
 """Of an incident: a row has room for 400 KB."""
-_SUBJECT_LIMIT: Final = 100
 _ACKNOWLEDGED: Final = "acknowledged"
 _SEQUENCE: Final = "-[0-9]{1,15}-[0-9]{1,15}"
 
 Message = DetectorMessage | LinkLost
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What people are told; `level` is for filters: a fire level or `trouble`."""
-
-    level: str
-    site: str
-    thing: str
-    kind: str
-    subject: str
-    text: str
 
 
 class Incident(BaseModel):
@@ -124,37 +107,6 @@ def occurrence(arrival: Arrival) -> str:
     return message.event_id
 
 
-def lasting(troubles: Iterable[str]) -> tuple[str, ...]:
-    """Return the troubles that do not end by themselves."""
-    return tuple(name for name in troubles if name.partition(":")[2] not in PASSING)
-
-
-def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
-    """Return what people are told about a message, None for what only the tables need.
-
-    `told` are the troubles of the device that were kept last: people know of the lasting ones.
-    """
-    if isinstance(message, LinkLost):
-        subject = f"Trouble: {message.device} at {_place(message.site)} is not connected"
-        text = (
-            f"The detector {message.device} at {_place(message.site)} has lost its connection.\n"
-            "It goes on detecting and sounds its own alarm, but cannot call anybody.\n"
-            "Check its power and network."
-        )
-        return _notice(message, TROUBLE, subject, text)
-    if message.kind == "trouble":
-        return _trouble(message) if _what(message.troubles) != _what(told) else None
-    if message.kind == "alarm":
-        return _alarm(message)
-    if message.level in {"informational", "warning"}:
-        subject = f"{message.level.capitalize()}: {message.device} at {_place(message.site)}"
-        return _notice(message, message.level, _marked(message, subject), _story(message))
-    if is_drill(message):
-        subject = _marked(message, f"Drill: {message.device} at {_place(message.site)}")
-        return _notice(message, message.level, subject, f"{_story(message)}\nNothing burns.")
-    return None
-
-
 def receipt_needed(message: Message) -> bool:
     """Whether the device waits for word that people were told."""
     return isinstance(message, DetectorMessage) and message.kind == "alarm"
@@ -208,72 +160,6 @@ def _own_names(message: Message) -> None:
     for what, name in (("event", message.event_id), ("incident", message.incident_id)):
         if name is not None and own.fullmatch(name) is None:
             raise MessageRefusedError(f"{message.device}: {what} {name} is not its own")
-
-
-def _alarm(message: DetectorMessage) -> Notice:
-    subject = f"FIRE {message.level.upper()}: {message.device} at {_place(message.site)}"
-    act = "Leave the building, call the fire service, then check."
-    return _notice(message, message.level, subject, f"{_story(message)}\n{act}")
-
-
-def _what(troubles: Iterable[str]) -> set[str]:
-    """Return what has lasting troubles: another reason of the same one is no news."""
-    return {name.partition(":")[0] for name in lasting(troubles)}
-
-
-def _trouble(message: DetectorMessage) -> Notice:
-    where = f"{message.device} at {_place(message.site)}"
-    if lasting(message.troubles):
-        subject = f"Trouble: {where}: {', '.join(lasting(message.troubles))}"
-        text = (
-            f"The detector {where} has troubles: {_words(message.troubles)}.\n"
-            f"Its ability to see a fire is {message.health.value}. Since {message.ts}."
-        )
-    else:
-        subject = f"Trouble ended: {where}"
-        text = (
-            f"The detector {where} has no trouble any more{_starting(message)}; its ability to see "
-            f"a fire is {message.health.value}. Since {message.ts}."
-        )
-    return _notice(message, TROUBLE, subject, text)
-
-
-def _starting(message: DetectorMessage) -> str:
-    return f" but {_words(message.troubles)}, which ends by itself" if message.troubles else ""
-
-
-def _story(message: DetectorMessage) -> str:
-    lines = [
-        f"Where: {_place(message.site)}, detector {message.device}.",
-        f"How severe: {message.level} (now {message.current}).",
-        f"Why: {_words(message.reasons) or 'not stated'}.",
-        f"Since: {message.ts}.",
-    ]
-    if is_drill(message):
-        lines.insert(0, "THIS IS A DRILL.")
-    return "\n".join(lines)
-
-
-def _notice(message: Message, level: str, subject: str, text: str) -> Notice:
-    return Notice(level, message.site, message.device, message.kind, fit(subject), text)
-
-
-def fit(subject: str) -> str:
-    """Return a subject as SNS takes it: up to 100 printable ASCII characters."""
-    plain = subject.encode("ascii", "replace").decode()
-    return re.sub(r"[^ -~]+", " ", plain)[:_SUBJECT_LIMIT].strip()
-
-
-def _marked(message: DetectorMessage, subject: str) -> str:
-    return f"[DRILL] {subject}" if is_drill(message) else subject
-
-
-def _place(site: str) -> str:
-    return site or "a site without name"
-
-
-def _words(codes: tuple[str, ...]) -> str:
-    return ", ".join(code.replace("_", " ") for code in codes)
 
 
 def _higher(one: LevelName, other: LevelName) -> LevelName:

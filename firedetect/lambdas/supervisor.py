@@ -16,9 +16,9 @@ from firedetect.contract.messages import Lease
 from firedetect.errors import FiredetectError
 from firedetect.lambdas import link
 from firedetect.lambdas.devices import LINK, Devices
+from firedetect.lambdas.notices import TROUBLE, Notice, fit
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
 from firedetect.lambdas.people import send_down, tell
-from firedetect.lambdas.policy import TROUBLE, Notice, fit
 from firedetect.lambdas.rows import QUICK, client, every_row
 from firedetect.lambdas.settings import SupervisorSettings
 

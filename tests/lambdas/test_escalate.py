@@ -39,7 +39,7 @@ def test_an_alarm_becomes_an_incident_people_are_told_then_the_device(people):
     escalation(down).handle(message(), context())
     ((subject, text, attributes),) = people.told()
     assert subject == "FIRE ALERT: thing-1 at cellar"
-    assert "hot spot" in text
+    assert "hot_spot" in text
     assert attributes == {
         "level": "alert", "site": "cellar", "thing": "thing-1", "kind": "alarm",
         "event_id": "thing-1-1-1", "ts": "2026-01-01T00:00:01.000+00:00",

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from firedetect.decision import health
 from firedetect.errors import ConfigError, MessageRefusedError
-from firedetect.lambdas import policy
-from firedetect.lambdas.policy import changed, fit, notice_of, older, receipt_needed, understood
+from firedetect.lambdas import notices
+from firedetect.lambdas.notices import REASONS, fit, notice_of
+from firedetect.lambdas.policy import changed, older, receipt_needed, understood
 from firedetect.lambdas.settings import EscalateSettings, SupervisorSettings
 from tests.lambdas.helpers import environment, lost, message
 
@@ -21,11 +22,18 @@ def read(event):
 def test_an_alarm_says_what_where_how_severe_why_and_since_when():
     notice = notice_of(read(message(level="emergency", current="emergency")))
     assert notice.subject == "FIRE EMERGENCY: thing-1 at cellar"
-    for words in ("cellar", "thing-1", "emergency", "hot spot, gas rise", "2026-01-01T00:00:01"):
+    for words in ("cellar", "thing-1", "emergency", "hot_spot; gas_rise", "2026-01-01T00:00:01"):
         assert words in notice.text
     assert (notice.level, notice.site, notice.thing, notice.kind) == (
         "emergency", "cellar", "thing-1", "alarm",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["score", *(f"H{number}" for number in range(1, 7))])
+def test_every_reason_of_the_detector_is_told_in_words(reason):
+    notice = notice_of(read(message(level="alert", reasons=[reason, "new"])))
+    assert f"Why: {REASONS[reason]}; new." in notice.text
+    assert f"({reason})" in REASONS[reason]
 
 
 @pytest.mark.parametrize("level", ["normal", "informational", "warning"])
@@ -95,7 +103,7 @@ def test_people_hear_of_lasting_troubles_only_and_of_each_change_once(troubles, 
 
 
 def test_what_passes_is_what_the_detector_calls_so():
-    assert {kind.value for kind in health.PASSING} == policy.PASSING
+    assert {kind.value for kind in health.PASSING} == notices.PASSING
 
 
 @pytest.mark.parametrize("level", ["normal", "alert", "emergency"])

@@ -1,0 +1,137 @@
+"""What people are told of a message, in words for somebody who was just woken. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from firedetect.contract.messages import DetectorMessage, LinkLost
+from firedetect.lambdas.policy import Message, is_drill
+
+TROUBLE: Final = "trouble"
+PASSING: Final = frozenset({"starting", "warm-up", "learning"})
+"""Kinds of troubles that end by themselves: nobody is woken because a detector was started."""
+REASONS: Final[Mapping[str, str]] = {
+    "score": "heat and gas together look like a fire (score)",
+    "H1": "the air is as hot as in a fire (H1)",
+    "H2": "the air heats up very fast (H2)",
+    "H3": "a hot area grows (H3)",
+    "H4": "an area beyond the measuring range grows (H4)",
+    "H5": "carbon monoxide stays high (H5)",
+    "H6": "CO2 rises fast, with heat (H6)",
+}
+"""What the reasons of a level mean; the code stays, for who looks it up."""
+_SUBJECT_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told; `level` is for filters: a fire level or `trouble`."""
+
+    level: str
+    site: str
+    thing: str
+    kind: str
+    subject: str
+    text: str
+
+
+def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
+    """Return what people are told about a message, None for what only the tables need.
+
+    `told` are the troubles of the device that were kept last: people know of the lasting ones.
+    """
+    if isinstance(message, LinkLost):
+        subject = f"Trouble: {message.device} at {_place(message.site)} is not connected"
+        text = (
+            f"The detector {message.device} at {_place(message.site)} has lost its connection.\n"
+            "It goes on detecting and sounds its own alarm, but cannot call anybody.\n"
+            "Check its power and network."
+        )
+        return _notice(message, TROUBLE, subject, text)
+    if message.kind == "trouble":
+        return _trouble(message) if _what(message.troubles) != _what(told) else None
+    if message.kind == "alarm":
+        return _alarm(message)
+    if message.level in {"informational", "warning"}:
+        subject = f"{message.level.capitalize()}: {message.device} at {_place(message.site)}"
+        return _notice(message, message.level, _marked(message, subject), _story(message))
+    if is_drill(message):
+        subject = _marked(message, f"Drill: {message.device} at {_place(message.site)}")
+        return _notice(message, message.level, subject, f"{_story(message)}\nNothing burns.")
+    return None
+
+
+def lasting(troubles: Iterable[str]) -> tuple[str, ...]:
+    """Return the troubles that do not end by themselves."""
+    return tuple(name for name in troubles if name.partition(":")[2] not in PASSING)
+
+
+def _alarm(message: DetectorMessage) -> Notice:
+    subject = f"FIRE {message.level.upper()}: {message.device} at {_place(message.site)}"
+    act = "Leave the building, call the fire service, then check."
+    return _notice(message, message.level, subject, f"{_story(message)}\n{act}")
+
+
+def _what(troubles: Iterable[str]) -> set[str]:
+    """Return what has lasting troubles: another reason of the same one is no news."""
+    return {name.partition(":")[0] for name in lasting(troubles)}
+
+
+def _trouble(message: DetectorMessage) -> Notice:
+    where = f"{message.device} at {_place(message.site)}"
+    if lasting(message.troubles):
+        subject = f"Trouble: {where}: {', '.join(lasting(message.troubles))}"
+        text = (
+            f"The detector {where} has troubles: {_words(message.troubles)}.\n"
+            f"Its ability to see a fire is {message.health.value}. Since {message.ts}."
+        )
+    else:
+        subject = f"Trouble ended: {where}"
+        text = (
+            f"The detector {where} has no trouble any more{_starting(message)}; its ability to see "
+            f"a fire is {message.health.value}. Since {message.ts}."
+        )
+    return _notice(message, TROUBLE, subject, text)
+
+
+def _starting(message: DetectorMessage) -> str:
+    return f" but {_words(message.troubles)}, which ends by itself" if message.troubles else ""
+
+
+def _story(message: DetectorMessage) -> str:
+    lines = [
+        f"Where: {_place(message.site)}, detector {message.device}.",
+        f"How severe: {message.level} (now {message.current}).",
+        f"Why: {_because(message.reasons)}.",
+        f"Since: {message.ts}.",
+    ]
+    if is_drill(message):
+        lines.insert(0, "THIS IS A DRILL.")
+    return "\n".join(lines)
+
+
+def _notice(message: Message, level: str, subject: str, text: str) -> Notice:
+    return Notice(level, message.site, message.device, message.kind, fit(subject), text)
+
+
+def fit(subject: str) -> str:
+    """Return a subject as SNS takes it: up to 100 printable ASCII characters."""
+    plain = subject.encode("ascii", "replace").decode()
+    return re.sub(r"[^ -~]+", " ", plain)[:_SUBJECT_LIMIT].strip()
+
+
+def _marked(message: DetectorMessage, subject: str) -> str:
+    return f"[DRILL] {subject}" if is_drill(message) else subject
+
+
+def _place(site: str) -> str:
+    return site or "a site without name"
+
+
+def _because(reasons: tuple[str, ...]) -> str:
+    return "; ".join(REASONS.get(reason, reason) for reason in reasons) or "not stated"
+
+
+def _words(codes: tuple[str, ...]) -> str:
+    return ", ".join(code.replace("_", " ") for code in codes)
