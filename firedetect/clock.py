@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 _T = TypeVar("_T")
 
 NS_PER_S = 1_000_000_000
+CLOCK_SET_S = 1_767_225_600
+"""2026-01-01: an earlier wall clock was never set."""
 
 
 class Clock(Protocol):
@@ -46,7 +48,7 @@ class SystemClock:
 class ManualClock:
     """A clock that moves only when told to: the same run takes the same time everywhere."""
 
-    def __init__(self, monotonic_ns: int = 0, wall_ns: int = 1_767_225_600 * NS_PER_S) -> None:
+    def __init__(self, monotonic_ns: int = 0, wall_ns: int = CLOCK_SET_S * NS_PER_S) -> None:
         self._monotonic_ns = monotonic_ns
         self._wall_offset_ns = wall_ns - monotonic_ns
 

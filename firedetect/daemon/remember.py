@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import secrets
 import sqlite3
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from firedetect.clock import NS_PER_S, Clock
+from firedetect.clock import CLOCK_SET_S, NS_PER_S, Clock
 from firedetect.config import Settings, load_gas_baseline
 from firedetect.errors import ConfigError, FolderInUseError, StorageError
 from firedetect.readings import Restored
@@ -41,7 +42,7 @@ def open_memory(settings: Settings, clock: Clock, stack: ExitStack) -> Memory:
     try:
         folder = stack.enter_context(DataFolder(path))
         store = Store(folder.database)
-        boot = store.next_boot()
+        boot = store.next_boot(_first_boot(clock))
         remembered = store.remembered()
     except FolderInUseError:
         raise
@@ -68,9 +69,19 @@ def _without_disk(
     except (StorageError, ValueError) as unread:
         _log.error("the state of the last run cannot be read", error=str(unread))
         troubles["memory"] = "the state of the last run cannot be read"
-    # Without a counter the wall clock keeps event ids apart.
-    boot = clock.wall_ns() // NS_PER_S
-    return Memory(Store.in_memory(), boot, remembered, folder, troubles)
+    return Memory(Store.in_memory(), _first_boot(clock), remembered, folder, troubles)
+
+
+def _first_boot(clock: Clock) -> int:
+    """Return where to count starts from without a counter, so that no event id comes twice.
+
+    The cloud takes an id that it knows for the same event, and would tell nobody.
+    """
+    wall_s = clock.wall_ns() // NS_PER_S
+    if wall_s >= CLOCK_SET_S:
+        return wall_s
+    # A clock that was never set shows the same times after every start.
+    return CLOCK_SET_S - 1 - secrets.randbelow(CLOCK_SET_S)
 
 
 def restored(settings: Settings, memory: Memory, now_ns: int) -> Restored:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from firedetect.clock import SystemClock
+from firedetect.clock import CLOCK_SET_S, SystemClock
 from firedetect.config import Settings, load_gas_baseline
 from firedetect.doctor.cloud import examine_cloud
 from firedetect.doctor.finding import Finding
@@ -26,8 +26,6 @@ from firedetect.sensors.catalog import SensorSpec, configured
 from firedetect.storage.folder import DataFolder
 
 MIN_FREE_BYTES = 200 * 1024 * 1024
-EARLIEST_YEAR_S = 1_767_225_600
-"""2026-01-01: an earlier wall clock was never set."""
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
 _READ_LIMIT_S = 8.0
 
@@ -186,7 +184,7 @@ def _disk(folder: Path) -> Finding:
 
 
 def _clock() -> Finding:
-    if SystemClock().wall_ns() / 1e9 < EARLIEST_YEAR_S:
+    if SystemClock().wall_ns() / 1e9 < CLOCK_SET_S:
         return Finding(
             "clock",
             "warn",

@@ -109,7 +109,8 @@ class Escalation:
             _log.warning("%s: it is not kept that people know: %s", arrival.thing, error)
             failures.append(error)
             return tried[-1] if tried else self._tell(arrival, notice_of(arrival.message))
-        return told
+        # No alarm gets its receipt without a message that SNS took.
+        return told or self._tell(arrival, notice_of(arrival.message))
 
     def _told(
         self,

@@ -99,12 +99,14 @@ def is_drill(message: DetectorMessage) -> bool:
 def occurrence(arrival: Arrival) -> str:
     """Return what names an occurrence among those of its device.
 
-    The last will is the same for all connections of one boot: the time tells them apart.
+    The last will is the same for all connections of one boot: the time tells them apart. So it
+    does if a detector that lost its memory counts anew: its fire must not be taken for a trouble
+    of the same number, of which people know.
     """
     message = arrival.message
     if isinstance(message, LinkLost):
         return f"{message.event_id}@{arrival.received_ms}"
-    return message.event_id
+    return f"{message.kind}:{message.event_id}@{message.ts}"
 
 
 def receipt_needed(message: Message) -> bool:
@@ -124,7 +126,9 @@ def changed(before: Incident | None, message: DetectorMessage) -> Incident:
         raise MessageRefusedError(
             f"{message.device}: incident {message.incident_id} belongs to {before.thing}"
         )
-    if before is not None and message.event_id in before.event_ids:
+    known = before is not None and message.event_id in before.event_ids
+    # One that is later than all that is known is another of the same name: see `occurrence`.
+    if before is not None and known and message.ts <= before.changed_at:
         return before
     level = _higher(before.level if before else "normal", message.level)
     seen: LevelName = message.level if message.alarm == _ACKNOWLEDGED else "normal"

@@ -1,8 +1,8 @@
 """firedetect-supervisor: every minute, which detectors prove that they sense, and which do not.
 
-A detector without beats is silent, whatever its connection says: that is told first. Those that
-prove themselves get a lease, word that the tier behind the broker works: the oldest first, as many
-as there is time for.
+A detector without beats is silent, whatever its connection says, and so is one whose beats prove
+nothing: that is told first. Those that beat get a lease, word that the tier behind the broker
+works: the oldest first, as many as there is time for.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from firedetect.contract.messages import Lease
 from firedetect.errors import FiredetectError
-from firedetect.lambdas import link
+from firedetect.lambdas import devices, link
 from firedetect.lambdas.devices import LINK, Devices
 from firedetect.lambdas.notices import TROUBLE, Notice, fit
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
@@ -22,11 +22,21 @@ from firedetect.lambdas.people import send_down, tell
 from firedetect.lambdas.rows import QUICK, client, every_row
 from firedetect.lambdas.settings import SupervisorSettings
 
-SILENT_AFTER_S: Final = 90.0
+SILENT_AFTER_S: Final = 70.0
+"""Three beats and a half: with a look every minute, which may be late, a hung detector is told of
+within 150 s."""
+FRESH_S: Final = 30.0
+"""A reading that is older proves nothing."""
+STARTING_S: Final = 60.0
+"""So long after its start a detector may have no reading yet."""
+AHEAD_S: Final = 60.0
+"""A row from later than now was written before the clock was set back: it proves nothing."""
 LEASE_VALID_S: Final = 900.0
 LEASE_EVERY_S: Final = 300.0
 RESERVE_MS: Final = 5_000
 """No lease is begun with less time than a call that hangs may take."""
+LEASES_MS: Final = 12_000
+"""Kept for leases when many are silent at once: who waits for word hears it at the next look."""
 BEAT: Final = "beat"
 SILENCE: Final = "silence"
 LEASE: Final = "lease"
@@ -61,8 +71,15 @@ class Device:
 
     @property
     def site(self) -> str:
-        """Where it is, as its beat says."""
-        return str(self.rows.get(BEAT, {}).get("site", ""))
+        """Where it is, as it says itself."""
+        said = (self.rows.get(kind, {}).get("site") for kind in (BEAT, devices.TROUBLE, LINK))
+        return next((str(site) for site in said if site), "")
+
+    @property
+    def heard_ms(self) -> int:
+        """When it last beat; one that never did is waited for since it first said anything."""
+        spoken = (devices.TROUBLE, LINK) if BEAT not in self.rows else (BEAT,)
+        return max(self.at_ms(kind) for kind in spoken)
 
     def at_ms(self, kind: str) -> int:
         """Time of a row, 0 if there is none."""
@@ -75,17 +92,33 @@ class Device:
 
 def duties(device: Device, now_ms: int) -> Duties:
     """Return what is to be done; each change of state is told once. Pure."""
-    beat_ms = device.at_ms(BEAT)
-    if not beat_ms:
+    if not device.heard_ms:
         return Duties()
-    if now_ms - beat_ms > SILENT_AFTER_S * 1000:
-        return Duties(silent=device.state(SILENCE) != "silent")
-    due = now_ms - device.at_ms(LEASE) >= LEASE_EVERY_S * 1000
+    age_s = (now_ms - device.heard_ms) / 1000
     silent = device.state(SILENCE) == "silent"
+    if not -AHEAD_S <= age_s <= SILENT_AFTER_S:
+        return Duties(silent=not silent)
+    if BEAT not in device.rows:
+        return Duties()
+    due = not 0 <= now_ms - device.at_ms(LEASE) < LEASE_EVERY_S * 1000
+    if unproven(device.rows[BEAT]):
+        return Duties(silent=not silent, lease=due)
     lost = _link_returned(device)
     # A loss that people were spared is over without a word, too.
     told = silent or (lost and link.believed_lost(device.rows[LINK]))
     return Duties(back=told, returned=silent or lost, lease=due)
+
+
+def unproven(beat: Mapping[str, object]) -> str:
+    """Return why a beat does not prove that fires are seen, nothing if it does."""
+    if beat.get("known_answer") is False:
+        return "its model does not know a fire when it is shown one"
+    sensors, uptime_s = beat.get("sensors"), beat.get("uptime_s")
+    known = sensors.values() if isinstance(sensors, dict) else ()
+    ages = (sensor.get("age_s") for sensor in known if isinstance(sensor, dict))
+    fresh = any(isinstance(age_s, int | float) and age_s <= FRESH_S for age_s in ages)
+    starting = isinstance(uptime_s, int | float) and uptime_s < STARTING_S
+    return "" if fresh or starting else "none of its sensors has given a fresh reading"
 
 
 def _link_returned(device: Device) -> bool:
@@ -123,6 +156,9 @@ class Supervisor:
         counts = {"devices": len(look), "silent": 0, "back": 0, "leases": 0}
         failed: set[str] = set()
         for device, todo in sorted(look, key=lambda one: not one[1].silent):
+            if counts["silent"] and remaining_ms() < LEASES_MS:
+                _log.warning("many are silent at once: some are told of at the next look")
+                break
             counts["silent"] += todo.silent
             counts["back"] += todo.back
             self._try(device, failed, partial(self._speak, device, todo, now_ms))
@@ -153,7 +189,7 @@ class Supervisor:
     def _speak(self, device: Device, todo: Duties, now_ms: int) -> None:
         # People first, the note that they were told after: better twice than never.
         if todo.silent:
-            age_s = (now_ms - device.at_ms(BEAT)) / 1000
+            age_s = (now_ms - device.heard_ms) / 1000
             self._tell(device, "Trouble", "is silent", _silent_text(device, age_s))
             self._note(device.thing, SILENCE, "silent", now_ms)
         if todo.back:
@@ -185,6 +221,12 @@ class Supervisor:
 
 
 def _silent_text(device: Device, age_s: float) -> str:
+    why = unproven(device.rows.get(BEAT, {}))
+    if BEAT in device.rows and 0 <= age_s <= SILENT_AFTER_S and why:
+        return (
+            f"The detector {device.thing} says that it lives, but proves nothing: {why}.\n"
+            "Do not rely on it. Go and look."
+        )
     return (
         f"The detector {device.thing} has not proved for {age_s:.0f} s that it senses.\n"
         "It may be without power, without network, or hung. Do not rely on it.\n"

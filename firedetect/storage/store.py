@@ -94,17 +94,20 @@ class Store:
             self.moved_aside = self._move_aside()
             self._db = self._open_anew(self.moved_aside)
 
-    def next_boot(self) -> int:
-        """Count this start and return its number; event ids hold it. Raises StorageError."""
+    def next_boot(self, first: int) -> int:
+        """Count this start and return its number; event ids hold it. Raises StorageError.
+
+        A database without a counter begins at `first`: counted from 1 again, a new card or a
+        database that was moved aside would give new events the ids of old ones.
+        """
         try:
             with self._db:
                 row = self._db.execute("SELECT value FROM state WHERE name=?", (_BOOT,)).fetchone()
-                boot = int(row[0]) + 1 if row else 1
+                boot = int(row[0]) + 1 if row else first
                 self._set(_BOOT, str(boot))
         except sqlite3.Error as error:
             raise StorageError(f"{self._path}: cannot be written: {error}") from error
         except ValueError as error:
-            # Counting from 1 again would give new events the ids of old ones.
             raise StorageError(f"{self._path}: the boot counter is no number") from error
         return boot
 
@@ -259,8 +262,10 @@ class Store:
             while (aside := self._path.with_suffix(f".damaged-{number}")).exists():
                 number += 1
             self._path.rename(aside)
+            # The log may hold the newest commits: it stays beside its file.
             for suffix in _WAL, "-shm":
-                _beside(self._path, suffix).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    _beside(self._path, suffix).rename(_beside(aside, suffix))
         except OSError as error:
             raise StorageError(f"{self._path}: is damaged and cannot be moved aside") from error
         return aside

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from firedetect.clock import ManualClock
+from firedetect.clock import CLOCK_SET_S, NS_PER_S, ManualClock
 from firedetect.config import DeviceSettings, GasBaseline, GasSettings, Settings
 from firedetect.contract.level import Level
 from firedetect.daemon.remember import open_memory, restored
@@ -28,10 +28,10 @@ def settings_for(folder, calibration=None):
 
 
 @contextlib.contextmanager
-def memory_of(folder, calibration=None):
+def memory_of(folder, calibration=None, wall_s=CLOCK_SET_S):
     settings = settings_for(folder, calibration)
     with contextlib.ExitStack() as stack:
-        memory = open_memory(settings, ManualClock(), stack)
+        memory = open_memory(settings, ManualClock(0, wall_s * NS_PER_S), stack)
         yield memory, restored(settings, memory, 9)
         memory.store.close()
 
@@ -39,7 +39,7 @@ def memory_of(folder, calibration=None):
 def leave(folder, text):
     with DataFolder(folder) as data:
         store = Store(data.database)
-        store.next_boot()
+        store.next_boot(1)
         store.commit(text)
         store.close()
         return data.database
@@ -53,7 +53,26 @@ def spoil(path, statement):
 
 def test_the_first_start_knows_nothing_and_has_no_trouble(tmp_path):
     with memory_of(tmp_path) as (memory, event):
-        assert (memory.boot, memory.troubles, event) == (1, {}, Restored(9))
+        assert (memory.boot, memory.troubles, event) == (CLOCK_SET_S, {}, Restored(9))
+
+
+def test_a_database_that_was_lost_gives_no_event_an_id_that_was_used(tmp_path):
+    boots = []
+    for days in range(3):
+        for _ in range(2):
+            with memory_of(tmp_path, wall_s=CLOCK_SET_S + 86_400 * days) as (memory, _):
+                boots.append(memory.boot)
+        (tmp_path / "firedetect.db").write_bytes(os.urandom(8192))
+    assert boots == sorted(set(boots))
+
+
+def test_without_a_counter_and_without_a_clock_boots_are_drawn(tmp_path):
+    boots = set()
+    for number in range(5):
+        with memory_of(tmp_path / str(number), wall_s=0) as (memory, _):
+            boots.add(memory.boot)
+    assert len(boots) == 5
+    assert all(0 <= boot < CLOCK_SET_S for boot in boots)
 
 
 @pytest.mark.parametrize(

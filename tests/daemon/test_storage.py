@@ -61,7 +61,7 @@ def test_a_file_system_without_locks_is_not_taken_for_another_daemon(tmp_path, m
 def test_boots_are_counted_over_restarts(tmp_path):
     for expected in (1, 2, 3):
         store = Store(tmp_path / "f.db")
-        assert store.next_boot() == expected
+        assert store.next_boot(1) == expected
         store.close()
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_database_is_moved_aside_and_kept(tmp_path):
     store = Store(path)
     assert store.moved_aside is not None
     assert store.moved_aside.stat().st_size == 8192
-    assert store.next_boot() == 1
+    assert store.next_boot(1) == 1
     store.close()
     path.write_bytes(b"SQLite format 3\0" + os.urandom(4096))
     second = Store(path)
@@ -146,10 +146,10 @@ def spoil(path, statement, *values):
 def test_a_boot_counter_that_is_no_number_is_a_stated_error(tmp_path):
     path = tmp_path / "f.db"
     store = Store(path)
-    store.next_boot()
+    store.next_boot(1)
     spoil(path, "UPDATE state SET value='many' WHERE name='boot'")
     with pytest.raises(StorageError, match="boot counter is no number"):
-        store.next_boot()
+        store.next_boot(1)
     store.close()
 
 

@@ -70,6 +70,26 @@ def test_the_same_alarm_again_tells_nobody_again_but_sends_the_receipt_again(peo
     assert down.kinds() == ["receipt"] * 3
 
 
+def test_a_fire_with_the_number_of_an_earlier_trouble_is_told_and_recorded(people):
+    """A detector whose database was lost may count its events anew."""
+    down = Down()
+    one = escalation(down)
+    for kind in ("trouble", "alarm"):
+        one.handle(message(7, kind=kind, incident_id="thing-1-1-7", troubles=["gas:stale"]),
+                   context())  # fmt: skip
+    later = "2026-01-03T00:00:00.000+00:00"
+    for _ in range(2):
+        one.handle(message(7, incident_id="thing-1-1-7", level="emergency", ts=later), context())
+    subjects = [subject for subject, _, _ in people.told()]
+    assert subjects == [
+        "Trouble: thing-1 at cellar: gas:stale",
+        "FIRE ALERT: thing-1 at cellar",
+        "FIRE EMERGENCY: thing-1 at cellar",
+    ]
+    assert rows(INCIDENTS_TABLE)[0]["level"] == "emergency"
+    assert down.kinds() == ["receipt"] * 3
+
+
 def test_another_execution_environment_remembers_too(people):
     for _ in range(2):
         escalation(Down()).handle(message(), context())

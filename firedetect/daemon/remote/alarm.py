@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from firedetect.clock import NS_PER_S, Clock
+from firedetect.clock import CLOCK_SET_S, NS_PER_S, Clock
 from firedetect.contract.problems import Problem
 from firedetect.contract.shadow import (
     Acknowledge,
@@ -26,8 +26,6 @@ from firedetect.readings import Command, CommandAction, CommandSource
 from firedetect.storage.slots import Slots
 from firedetect.uplink.shadow_client import ShadowDocument
 
-CLOCK_SET_S: Final = 1_767_225_600
-"""2026-01-01: an earlier wall clock was never set, and no expiry can be judged by it."""
 DONE: Final = "done"
 """The answer to a request that was carried out."""
 _ACKNOWLEDGE: Final = "acknowledge"
