@@ -433,7 +433,7 @@ def shadow_get(
     cloud: RightsOption = "device",
 ) -> None:
     """Show a shadow as JSON. Example: firedetect shadow get --cloud box."""
-    from firedetect.daemon.remote import shadow_commands
+    from firedetect.daemon import shadow_commands
 
     _show(shadow_commands.get(shadow_commands.target_of(_settings(config), cloud, thing, shadow)))
 
@@ -448,7 +448,7 @@ def shadow_set(
     version: Annotated[int | None, typer.Option(help="only if this is the present one")] = None,
 ) -> None:
     """Change what is desired. Example: firedetect shadow set thresholds.alert=0.55 --cloud box."""
-    from firedetect.daemon.remote import shadow_commands
+    from firedetect.daemon import shadow_commands
 
     try:
         desired = shadow_commands.desired_of(assignments)
@@ -466,7 +466,7 @@ def shadow_watch(
     cloud: RightsOption = "device",
 ) -> None:
     """Show a shadow now and whenever it changes. Example: firedetect shadow watch --cloud box."""
-    from firedetect.daemon.remote import shadow_commands
+    from firedetect.daemon import shadow_commands
 
     target = shadow_commands.target_of(_settings(config), cloud, thing, shadow)
     shadow_commands.watch(target, _show)

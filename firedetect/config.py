@@ -7,9 +7,9 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from firedetect.contract.problems import problem_of
@@ -77,7 +77,9 @@ class UplinkSettings(Section):
 
     Without paths the identity lies in the data folder, where `firedetect provision` puts it, and
     the system's certificate authorities are trusted. `second_path_url` gets an alarm by HTTP POST
-    when the cloud gives no receipt for it.
+    when the cloud gives no receipt for it. `receivers_reported` is false for an endpoint that
+    answers "no matching subscribers" also to what its rules take: then an acknowledge is enough,
+    alarms still need their receipt.
     """
 
     endpoint: Annotated[str, Field(pattern=r"^[a-zA-Z0-9.:-]{0,253}$")] = ""
@@ -87,6 +89,14 @@ class UplinkSettings(Section):
     key: Path | None = None
     second_path_url: Annotated[str, Field(pattern=r"^(https?://.*)?$", max_length=2048)] = ""
     share_recordings: bool = False
+    receivers_reported: bool = True
+
+    @model_validator(mode="after")
+    def _second_path_has_a_first(self) -> Self:
+        if self.second_path_url and not self.endpoint:
+            msg = "second_path_url is taken when the cloud gives no receipt: set endpoint, too"
+            raise ValueError(msg)
+        return self
 
 
 class WebSettings(Section):

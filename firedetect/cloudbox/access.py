@@ -49,26 +49,30 @@ def reserved(name: str) -> bool:
     return name in {CLOUD, CLAIM} or name.startswith(OPERATOR)
 
 
-def access_list(operators: Iterable[str], grants: Mapping[str, str]) -> str:
-    """Return mosquitto's access file.
+def access_list(issued: Iterable[str], grants: Mapping[str, str]) -> str:
+    """Return mosquitto's access file: whoever is not named in it may do nothing.
 
-    `grants` maps the user of a provisioned certificate to its thing. Every other user is a thing
-    by its own name.
+    `issued` are the users of certificates that the authority made itself: the box's own,
+    operators, things by their own names. `grants` maps the user of a provisioned certificate to
+    its thing.
     """
-    lines = _thing_rules("pattern", "%u")
-    lines += [f"user {CLOUD}", "topic readwrite #", "topic readwrite $aws/#"]
+    lines = [f"user {CLOUD}", "topic readwrite #", "topic readwrite $aws/#"]
     lines += [f"user {CLAIM}"]
     for create in (_CSR, _KEYS):
-        lines += _asked("topic", f"{create}/json", f"{create}/json/+")
-    lines += _asked("topic", f"{_PROVISION}/json", f"{_PROVISION}/json/+")
-    for operator in operators:
-        lines += [f"user {operator}", *_operator_rules()]
+        lines += _asked(f"{create}/json", f"{create}/json/+")
+    lines += _asked(f"{_PROVISION}/json", f"{_PROVISION}/json/+")
+    for user in issued:
+        if user.startswith(OPERATOR):
+            lines += [f"user {user}", *_operator_rules(user)]
+        elif not reserved(user):
+            lines += [f"user {user}", *_thing_rules(user)]
+    # No `pattern` with `%u`: mosquitto applies it to every user, a claim or operator included.
     for user, thing in grants.items():
-        lines += [f"user {user}", *_thing_rules("topic", thing)]
+        lines += [f"user {user}", *_thing_rules(thing)]
     return "\n".join(lines) + "\n"
 
 
-def _thing_rules(word: str, thing: str) -> list[str]:
+def _thing_rules(thing: str) -> list[str]:
     own = f"$aws/things/{thing}"
     said = [
         alert_topic(thing),
@@ -79,18 +83,20 @@ def _thing_rules(word: str, thing: str) -> list[str]:
         f"{own}/defender/metrics/json",
         *(f"{own}/{request}" for request in _REQUESTS),
     ]
-    lines = [f"{word} write {topic}" for topic in said]
-    lines += [f"{word} read {topic}" for topic in (down_topic(thing), f"{own}/#")]
+    lines = [f"topic write {topic}" for topic in said]
+    lines += [f"topic read {topic}" for topic in (down_topic(thing), f"{own}/#")]
     # A certificate is rotated over the connection of the old one.
-    lines += _asked(word, f"{_CSR}/json", f"{_CSR}/json/+")
-    lines += _asked(word, f"{_PROVISION}/json", f"{_PROVISION}/json/+")
+    lines += _asked(f"{_CSR}/json", f"{_CSR}/json/+")
+    lines += _asked(f"{_PROVISION}/json", f"{_PROVISION}/json/+")
     return lines
 
 
-def _operator_rules() -> list[str]:
-    lines = [f"topic write $aws/things/+/{request}" for request in _REQUESTS]
+def _operator_rules(operator: str) -> list[str]:
+    # An operator is no thing: it has no shadow of its own.
+    lines = [f"topic deny $aws/things/{operator}/#"]
+    lines += [f"topic write $aws/things/+/{request}" for request in _REQUESTS]
     return [*lines, "topic read $aws/things/#", "topic read firedetect/#"]
 
 
-def _asked(word: str, request: str, answers: str) -> list[str]:
-    return [f"{word} write {request}", f"{word} read {answers}"]
+def _asked(request: str, answers: str) -> list[str]:
+    return [f"topic write {request}", f"topic read {answers}"]

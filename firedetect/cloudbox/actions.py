@@ -63,7 +63,8 @@ class Actions:
     async def _in_thread(self, call: Callable[..., None], *args: object) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.wait_for(loop.run_in_executor(self._threads, call, *args), LIMIT_S)
+            async with asyncio.timeout(LIMIT_S):
+                await loop.run_in_executor(self._threads, call, *args)
         except (ClientError, BotoCoreError) as error:
             raise BoxError(str(error)) from error
         except TimeoutError:

@@ -37,14 +37,20 @@ async def _run(folder: Path, options: Options, *, as_json: bool, with_parent: bo
         _end_with_input(loop, stop)
     async with Box(folder, load_tier(), lambda told: _say(told, as_json=as_json), options) as box:
         ready = asyncio.create_task(box.ready(), name="box:ready")
-        ended = asyncio.create_task(stop.wait(), name="box:stop")
-        await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            ready.result()
-            _welcome(box, as_json=as_json)
-            await ended
-        ready.cancel()
-        ended.cancel()
+        told = asyncio.create_task(stop.wait(), name="box:stop")
+        broken = asyncio.create_task(box.ended(), name="box:ended")
+        try:
+            await asyncio.wait({ready, told}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                _welcome(box, as_json=as_json)
+                await asyncio.wait({told, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if broken.done() and not told.done():
+                broken.result()
+        finally:
+            for task in (ready, told, broken):
+                task.cancel()
+            await asyncio.wait({ready, told, broken})
 
 
 def _end_with_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

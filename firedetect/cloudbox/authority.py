@@ -4,6 +4,7 @@ import datetime as dt
 import ipaddress
 import os
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,10 @@ class Authority:
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
+        self._changed: list[Callable[[], None]] = []
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.ca = folder / "ca.crt"
+        self.issued_folder = folder / "issued"
         self._key, self._certificate = self._load() if self.ca.exists() else self._make()
 
     def server_certificate(self) -> Credentials:
@@ -74,25 +77,46 @@ class Authority:
         self, common_name: str, *, validity: Validity | None = None, folder: Path | None = None
     ) -> Credentials:
         """Make a key and a certificate for a client; files in `folder`, else beside the CA."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(
-            key.public_key(), _checked(common_name), validity, ExtendedKeyUsageOID.CLIENT_AUTH
-        )
-        return self._written(common_name, key, certificate, folder or self._folder / "issued")
+        files = self._issue(common_name, validity, folder or self.issued_folder)
+        self._tell()
+        return files
 
     def kept(self, common_name: str) -> Credentials:
         """Return the certificate issued to this name before, or issue one."""
-        folder = self._folder / "issued"
-        found = Credentials(
-            folder / f"{_checked(common_name)}.crt", folder / f"{common_name}.key", self.ca
-        )
-        if found.certificate.exists() and found.key.exists():
-            return found
-        return self.issue(common_name)
+        return self.kept_all([common_name])[0]
+
+    def kept_all(self, common_names: Iterable[str]) -> list[Credentials]:
+        """Return the certificate of each name, issued where it is missing, told of once."""
+        files, missing = [], False
+        for name in common_names:
+            found = self._place(name)
+            if not (found.certificate.exists() and found.key.exists()):
+                found, missing = self._issue(name, None, self.issued_folder), True
+            files.append(found)
+        if missing:
+            self._tell()
+        return files
 
     def issued(self) -> list[str]:
         """Return the names that have a certificate in this folder."""
-        return sorted(path.stem for path in (self._folder / "issued").glob("*.crt"))
+        return sorted(path.stem for path in self.issued_folder.glob("*.crt"))
+
+    def issued_pem(self, common_name: str) -> str | None:
+        """Return the certificate issued to this name, None if there is none."""
+        path = self._place(common_name).certificate
+        return path.read_text() if path.exists() else None
+
+    def withdraw(self, common_name: str) -> None:
+        """Forget the certificate issued to this name, if there is one."""
+        found = self._place(common_name)
+        for path in (found.certificate, found.key):
+            path.unlink(missing_ok=True)
+        self._tell()
+
+    def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have `call` told when this object changes what is issued; returns what ends that."""
+        self._changed.append(call)
+        return lambda: self._changed.remove(call)
 
     def sign(self, csr_pem: str, common_name: str, validity: Validity | None = None) -> str:
         """Return a certificate (PEM) for the key of a signing request, under our name for it.
@@ -109,6 +133,22 @@ class Authority:
             raise BoxError("the certificate signing request is not signed by its own P-256 key")
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         return _pem(self._signed(public_key, _checked(common_name), validity, usage))
+
+    def _place(self, common_name: str) -> Credentials:
+        path = self.issued_folder / _checked(common_name)
+        # Not `with_suffix`: a name has no dot, and none may be taken for one.
+        return Credentials(Path(f"{path}.crt"), Path(f"{path}.key"), self.ca)
+
+    def _issue(self, common_name: str, validity: Validity | None, folder: Path) -> Credentials:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._signed(
+            key.public_key(), _checked(common_name), validity, ExtendedKeyUsageOID.CLIENT_AUTH
+        )
+        return self._written(common_name, key, certificate, folder)
+
+    def _tell(self) -> None:
+        for call in tuple(self._changed):
+            call()
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.wall_ns() / NS_PER_S, tz=dt.UTC)

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import structlog
 
@@ -25,13 +26,14 @@ from firedetect.cloudbox.dataplane import DataPlane
 from firedetect.cloudbox.defender import Defender
 from firedetect.cloudbox.desk import Desk, publish_all
 from firedetect.cloudbox.functions import RETRY_DELAYS_S, Functions
+from firedetect.cloudbox.hook import HolderOnly
 from firedetect.cloudbox.jobs import Jobs
 from firedetect.cloudbox.people import People, Told
 from firedetect.cloudbox.provisioning import Provisioning
 from firedetect.cloudbox.rules import RuleEngine, compiled
 from firedetect.cloudbox.shadows import Shadows
 from firedetect.cloudbox.tier import Tier
-from firedetect.cloudbox.wire import JsonObject
+from firedetect.cloudbox.wire import JsonObject, Service
 from firedetect.errors import BoxError, FolderInUseError, StorageError
 from firedetect.storage.folder import DataFolder
 
@@ -71,9 +73,11 @@ class Box:
         self._rules = compiled(tier.rules)
         self._environment = tier.environment()
         self._stack = contextlib.AsyncExitStack()
-        self._started: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._failure = ""
         self.aws = Aws(tier)
-        self._people = People(self.aws, self._clock, hear)
+        self._people = People(self.aws, self._clock, hear, self._people_failed)
 
     async def __aenter__(self) -> Self:
         try:
@@ -92,14 +96,27 @@ class Box:
         await self._stack.aclose()
 
     async def ready(self) -> None:
-        """Wait until rules, functions and AWS work; raises what stopped them."""
-        assert self._started is not None  # noqa: S101 - entered before
-        await asyncio.wait_for(asyncio.shield(self._started), READY_LIMIT_S)
+        """Wait until rules, functions and AWS work; raises BoxError with what stopped them."""
+        both = [asyncio.create_task(event.wait()) for event in (self._started, self._broken)]
+        try:
+            await asyncio.wait(both, timeout=READY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                await cancel_and_wait(task)
+        if self._broken.is_set():
+            raise BoxError(self._failure)
+        if not self._started.is_set():
+            raise BoxError(f"the box was not ready within {READY_LIMIT_S:.0f} s")
+
+    async def ended(self) -> NoReturn:
+        """Wait until a part of the box ends that must not; raises BoxError that says which."""
+        await self._broken.wait()
+        raise BoxError(self._failure)
 
     async def create_job(self, thing: str, document: JsonObject, job_id: str = "") -> str:
         """Queue a job for a thing and return its name."""
         name = job_id or f"{document.get('op', 'job')}-{uuid.uuid4().hex[:8]}"
-        await publish_all(self.connection, self.jobs.create(thing, name, document))
+        await publish_all(self.connection, self.jobs.create([thing], name, document))
         return name
 
     def description(self) -> dict[str, Any]:
@@ -124,6 +141,7 @@ class Box:
         }
 
     async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._stack.push_async_callback(asyncio.to_thread, self.aws.stop)
         self._lock()
         self.authority = Authority(self.folder / "ca", self._clock)
@@ -139,20 +157,22 @@ class Box:
         self._stack.callback(database.close)
         self.shadows = Shadows(database, self._clock)
         self.jobs = Jobs(database, self._clock)
-        provisioning = Provisioning(
+        self._provisioning = Provisioning(
             database,
             self.authority,
             self._clock,
             self.broker.grant,
             template=self._tier.provisioning.template(),
+            hook=HolderOnly(database, self.authority),
         )
-        await self.broker.grant(provisioning.grants())
+        await self.broker.grant(self._provisioning.grants())
         await self.broker.start()
         self._stack.push_async_callback(self.broker.stop)
-        self._desk = Desk([self.shadows, self.jobs, provisioning, Defender(self._clock)])
+        services: list[Service] = [self.shadows, self.jobs, self._provisioning]
+        self._desk = Desk([*services, Defender(self._clock)])
         await self._connect()
-        self._run(self._keep_broker(), "broker:watch")
-        self._started = self._run(self._start_aws(), "aws:start")
+        self._run(self._keep_broker, "watch over the broker")
+        self._run(self._start_aws, "start of AWS", ends=True)
         self._describe()
 
     async def _connect(self) -> None:
@@ -173,8 +193,10 @@ class Box:
         self._stack.push_async_callback(self.connection.stop)
         self._stack.push_async_callback(self.engine.stop)
         await self.connection.subscribe([*self._desk.filters, *self.engine.filters])
-        self._run(self._desk.run(self.connection), "desk")
-        self.data_plane = DataPlane(self.shadows, self.jobs, self.connection.publish)
+        self._run(functools.partial(self._desk.run, self.connection), "desk")
+        self.data_plane = DataPlane(
+            self.shadows, self.jobs, self.connection.publish, self._provisioning.release
+        )
         await self.data_plane.start()
         self._stack.push_async_callback(self.data_plane.stop)
 
@@ -185,10 +207,12 @@ class Box:
         self._people.start()
         self._stack.push_async_callback(asyncio.to_thread, self._people.stop)
         for name, schedule in self._tier.schedules.items():
-            tick = self._functions.tick(name, schedule, self._options.schedule_scale)
-            self._run(tick, f"schedule:{name}")
+            scale = self._options.schedule_scale
+            tick = functools.partial(self._functions.tick, name, schedule, scale)
+            self._run(tick, f"schedule {name}")
         self.engine.ready.set()
         self._describe()
+        self._started.set()
 
     async def _keep_broker(self) -> None:
         """Start the broker again when it ends by itself."""
@@ -213,10 +237,31 @@ class Box:
         except BoxError as error:
             _log.error("failure queue", queue=queue, error=str(error))
 
-    def _run(self, work: Any, name: str) -> asyncio.Task[None]:  # noqa: ANN401 - any coroutine
-        task: asyncio.Task[None] = asyncio.create_task(work, name=f"box:{name}")
+    def _run(
+        self, work: Callable[[], Coroutine[Any, Any, None]], name: str, *, ends: bool = False
+    ) -> None:
+        """Run a part of the box: its failure ends the box, its end as well unless it `ends`."""
+
+        async def watched() -> None:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - said where the box ends
+                self._break(name, error)
+            else:
+                if not ends:
+                    self._break(name, BoxError("nothing is left to do"))
+
+        task = asyncio.create_task(watched(), name=f"box:{name}")
         self._stack.push_async_callback(cancel_and_wait, task)
-        return task
+
+    def _break(self, name: str, error: Exception) -> None:
+        if not self._broken.is_set():
+            words = str(error) or type(error).__name__
+            self._failure = f"the box ends, its {name} has ended: {words}"
+            self._broken.set()
+
+    def _people_failed(self, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._break, "ear for people", error)
 
     def _lock(self) -> None:
         try:

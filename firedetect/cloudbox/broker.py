@@ -6,14 +6,15 @@ import os
 import shutil
 import signal
 import socket
+import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from firedetect.clock import cancel_and_wait
-from firedetect.cloudbox.access import OPERATOR, access_list
+from firedetect.cloudbox.access import access_list
 from firedetect.cloudbox.authority import Authority
 from firedetect.errors import BoxError
 
@@ -26,6 +27,10 @@ PAYLOAD_LIMIT = 128 * 1024
 _PACKET_LIMIT = 146 * 1024
 _SYSTEM_PATH = "/usr/sbin:/usr/local/sbin"
 _LOOK_S = 0.2
+_SETTLE_S = 0.1
+"""mosquitto says that it runs just before it does: a signal in between it would forget."""
+_LOOK_FOR_ISSUED_S = 0.05
+"""Certificates may be issued by another process, in whose folder nobody tells us."""
 _PORTS_TRIED = 2
 _LINES_KEPT = 30
 _READY = " running"
@@ -34,6 +39,11 @@ _RELOADED = "Reloading config"
 
 class Broker:
     """The broker of one box: an asynchronous context manager.
+
+    Whoever has no certificate of the authority, or one that was not registered, may do nothing. A
+    certificate has its rights at once if `authority` issued it, a moment later if another process
+    did. When rights are read again, mosquitto 2.0 stops queueing for whoever is absent at that
+    moment, until the client is back.
 
     The child is started through `setpriv --pdeathsig`, so that the kernel ends it with us, however
     we end. `durable` writes the sessions to disk on every change: slow, for tests that kill it.
@@ -50,6 +60,10 @@ class Broker:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._durable = durable
         self._grants: dict[str, str] = {}
+        self._written: list[str] = []
+        self._writing = threading.Lock()
+        self._no_more_told: Callable[[], None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
@@ -94,16 +108,16 @@ class Broker:
         )
         self._listener = asyncio.create_task(self._listen(self._process), name="broker:log")
         ready = asyncio.create_task(self._heard[_READY].wait())
-        await asyncio.wait(
-            {ready, self._listener},
-            timeout=START_LIMIT_S,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        both = {ready, self._listener}
+        await asyncio.wait(both, timeout=START_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
         started = ready.done()
         await cancel_and_wait(ready)
         if not started:
             await self.stop()
             raise BoxError(f"mosquitto does not start on port {self.port}: {self._last_words()}")
+        await asyncio.sleep(_SETTLE_S)
+        self._no_more_told = self.authority.on_change(self._rights_changed)
+        self._watcher = asyncio.create_task(self._watch_issued(), name="broker:issued")
 
     async def stop(self) -> None:
         """Let the broker write its sessions and end."""
@@ -114,13 +128,22 @@ class Broker:
         await self._end(signal.SIGKILL)
 
     async def ended(self) -> None:
-        """Wait until the broker ends without being told to."""
+        """Wait until the broker ends without being told to.
+
+        Raises what keeps us from its output, or from hearing of new certificates.
+        """
         while True:
-            process = self._process
-            if process is None:
+            process, watcher, listener = self._process, self._watcher, self._listener
+            if process is None or watcher is None or listener is None:
                 await asyncio.sleep(_LOOK_S)
                 continue
-            await process.wait()
+            # Its output ends with it.
+            await asyncio.wait({watcher, listener}, return_when=asyncio.FIRST_COMPLETED)
+            if self._process is process:
+                for task in (watcher, listener):
+                    if task.done():
+                        task.result()
+                await process.wait()
             if self._process is process:
                 return
 
@@ -130,15 +153,16 @@ class Broker:
         await self.reload()
 
     async def reload(self) -> None:
-        """Write the rights again, for operators and certificates that were added."""
-        self._write_access()
-        if not self.pid or self._process is None:
+        """Write the rights again and return when they count."""
+        reloaded = self._heard.get(_RELOADED)
+        if reloaded is not None:
+            reloaded.clear()
+        self._rights_changed()
+        if reloaded is None or not self.pid:
             return
-        reloaded = self._heard[_RELOADED]
-        reloaded.clear()
-        self._process.send_signal(signal.SIGHUP)
         try:
-            await asyncio.wait_for(reloaded.wait(), RELOAD_LIMIT_S)
+            async with asyncio.timeout(RELOAD_LIMIT_S):
+                await reloaded.wait()
         except TimeoutError:
             raise BoxError(f"mosquitto does not read its rights: {self._last_words()}") from None
 
@@ -155,19 +179,27 @@ class Broker:
         await self.stop()
 
     async def _end(self, with_signal: signal.Signals) -> None:
+        if self._no_more_told is not None:
+            self._no_more_told()
+            self._no_more_told = None
         process, self._process = self._process, None
         if process is None:
             return
         if process.returncode is None:
             process.send_signal(with_signal)
         try:
-            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
-        if self._listener is not None:
-            await self._listener
-            self._listener = None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        helpers = [task for task in (self._listener, self._watcher) if task is not None]
+        self._listener = self._watcher = None
+        if helpers:
+            # What ended one of them was raised by `ended`.
+            await asyncio.wait(helpers)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         """Keep the last lines that the broker says; a full pipe would stop it."""
@@ -183,11 +215,33 @@ class Broker:
         errors = [line for line in self._lines if "Error" in line]
         return (errors or list(self._lines) or ["it says nothing"])[-1]
 
+    def _rights_changed(self) -> None:
+        """Write the rights; the broker reads them before it answers another packet."""
+        self._write_access()
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.send_signal(signal.SIGHUP)
+
+    async def _watch_issued(self) -> None:
+        folder, seen, settled = self.authority.issued_folder, 0, True
+        while True:
+            await asyncio.sleep(_LOOK_FOR_ISSUED_S)
+            changed = folder.stat().st_mtime_ns if folder.exists() else 0
+            # Looked at once more after a change: two of them may have the same time.
+            if changed == seen and settled:
+                continue
+            settled, seen = changed == seen, changed
+            if self.authority.issued() != self._written:
+                self._rights_changed()
+
     def _write_access(self) -> None:
-        operators = [name for name in self.authority.issued() if name.startswith(OPERATOR)]
-        path = self._folder / "access"
-        path.write_text(access_list(operators or [OPERATOR], self._grants))
-        path.chmod(0o600)
+        # A certificate may be issued in a thread.
+        with self._writing:
+            self._written = self.authority.issued()
+            new = self._folder / "access.new"
+            new.touch(mode=0o600)
+            new.write_text(access_list(self._written, self._grants))
+            new.replace(self._folder / "access")
 
     def _config(self) -> str:
         server = self.authority.server_certificate()

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from awscrt import mqtt5
 from awscrt.exceptions import AwsCrtError
 from awsiot import mqtt5_client_builder
@@ -17,6 +18,8 @@ from firedetect.errors import BoxError
 CONNECT_LIMIT_S = 10.0
 STOP_LIMIT_S = 5.0
 ACKNOWLEDGE_LIMIT_S = 10.0
+SUBSCRIBE_PAUSE_S = 1.0
+"""Before a subscription that was not answered is tried again."""
 KEEP_ALIVE_S = 20
 PING_LIMIT_MS = 5000
 RECONNECT_MS = (100, 2000)
@@ -25,6 +28,8 @@ _FILTERS_A_TIME = 8
 _UNKNOWN = 255
 _NOT_REFUSED = 128
 """MQTT 5: every reason code below this is a success."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,15 @@ class Connection:
         port: int,
         credentials: Credentials,
         hear: Callable[[Received], None],
+        *,
+        acknowledge_limit_s: float = ACKNOWLEDGE_LIMIT_S,
     ) -> None:
         self._client_id = client_id
         self._hear = hear
         self._loop = asyncio.get_running_loop()
+        self._acknowledge_limit_s = acknowledge_limit_s
         self._filters: list[str] = []
+        self._session_lost = False
         self._connected = asyncio.Event()
         self._stopped = asyncio.Event()
         self._failure = ""
@@ -94,7 +103,8 @@ class Connection:
         """Connect; raises BoxError if that takes too long."""
         self._client.start()
         try:
-            await asyncio.wait_for(self._connected.wait(), CONNECT_LIMIT_S)
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await self._connected.wait()
         except TimeoutError:
             await self.stop()
             raise BoxError(
@@ -106,6 +116,8 @@ class Connection:
         new = [one for one in filters if one not in self._filters]
         self._filters += new
         await self._subscribe(new)
+        if new == self._filters:
+            self._session_lost = False
 
     async def publish(self, topic: str, payload: bytes) -> int:
         """Publish at QoS 1 and return the broker's reason code (0, or 16 if nobody listens).
@@ -126,7 +138,8 @@ class Connection:
             task.cancel()
         self._client.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), STOP_LIMIT_S)
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._stopped.wait()
 
     async def _subscribe(self, filters: Sequence[str]) -> None:
         for start in range(0, len(filters), _FILTERS_A_TIME):
@@ -147,16 +160,24 @@ class Connection:
         waiting: asyncio.Future[Any] = self._loop.create_future()
         future.add_done_callback(lambda done: self._in_loop(_settle, waiting, done))
         try:
-            return await asyncio.wait_for(waiting, ACKNOWLEDGE_LIMIT_S)
+            async with asyncio.timeout(self._acknowledge_limit_s):
+                return await waiting
         except TimeoutError:
             raise BoxError(f"{what}: the broker does not answer") from None
         except AwsCrtError as error:
             raise BoxError(f"{what}: {error.name}") from error
 
     async def _subscribe_again(self) -> None:
-        # Lost again meanwhile: the next connection tries it anew.
-        with contextlib.suppress(BoxError):
-            await self._subscribe(self._filters)
+        """Subscribe until it works or the link ends; the next connection tries it anew."""
+        while self._connected.is_set():
+            try:
+                await self._subscribe(self._filters)
+            except BoxError as error:
+                _log.warning("not subscribed again", error=str(error))
+                await asyncio.sleep(SUBSCRIBE_PAUSE_S)
+            else:
+                self._session_lost = False
+                return
 
     def _in_loop(self, call: Callable[..., None], *args: object) -> None:
         # The loop may be closed while the last thread of the SDK says goodbye.
@@ -187,7 +208,11 @@ class Connection:
 
     def _now_connected(self, session_present: bool) -> None:  # noqa: FBT001 - one call
         self._connected.set()
-        if self._filters and not session_present:
+        for task in tuple(self._again):
+            task.cancel()
+        # A session that is found again may be one in which we never got to subscribe.
+        self._session_lost = self._session_lost or not session_present
+        if self._filters and self._session_lost:
             task = asyncio.create_task(self._subscribe_again(), name="cloud:subscribe")
             self._again.add(task)
             task.add_done_callback(self._again.discard)

@@ -1,16 +1,19 @@
-"""AWS IoT's HTTP interfaces as far as handlers and operators use them: publish, shadows, jobs.
+"""AWS IoT's HTTP interfaces as far as we use them: publish, shadows, jobs, release of a name.
 
 The paths and errors are those that boto3's clients `iot-data`, `iot` and `iot-jobs-data` use.
 """
 
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+from pydantic import JsonValue
 
 from firedetect.cloudbox.broker import HOST, PAYLOAD_LIMIT
+from firedetect.cloudbox.job import JobRefusedError
 from firedetect.cloudbox.jobs import Jobs
 from firedetect.cloudbox.shadows import Shadows
 from firedetect.cloudbox.wire import JsonObject, NotJsonError, Reply, decoded, encoded
@@ -23,16 +26,34 @@ _ERRORS: Final[Mapping[int, str]] = {
     413: "RequestEntityTooLargeException",
     415: "UnsupportedDocumentEncodingException",
 }
+_JOB_ERRORS: Final[Mapping[str, int]] = {
+    "InvalidRequest": 400,
+    "InvalidJson": 400,
+    "ResourceNotFound": 404,
+    "ResourceAlreadyExists": 409,
+    "InvalidStateTransition": 409,
+    "TerminalStateReached": 410,
+}
+_TARGET: Final = re.compile(r"arn:[^/]*:thing/([^/]+)")
+_JOB_NAMES: Final[Mapping[str, str]] = {
+    "InvalidJson": "InvalidRequest",
+    "TerminalStateReached": "TerminalState",
+}
+"""What MQTT calls otherwise than HTTP."""
+_DEVICE_SERVICE: Final = "/iot-jobs-data/"
+"""Part of the signature of a request to the device's side of jobs, whose paths are the same."""
 Publish = Callable[[str, bytes], Awaitable[object]]
+Release = Callable[[str], Awaitable[None]]
 
 
 class DataPlane:
-    """The server; `publish` sends to the broker."""
+    """The server; `publish` sends to the broker, `release` frees the name of a thing."""
 
-    def __init__(self, shadows: Shadows, jobs: Jobs, publish: Publish) -> None:
+    def __init__(self, shadows: Shadows, jobs: Jobs, publish: Publish, release: Release) -> None:
         self._shadows = shadows
         self._jobs = jobs
         self._publish = publish
+        self._release = release
         self._runner: web.AppRunner | None = None
         self.endpoint = ""
 
@@ -42,6 +63,7 @@ class DataPlane:
         app.add_routes(
             [
                 web.post("/topics/{topic:.+}", self._post_topic),
+                web.delete("/things/{thing}", self._delete_thing),
                 web.get("/things/{thing}/shadow", self._shadow("get")),
                 web.post("/things/{thing}/shadow", self._shadow("update")),
                 web.delete("/things/{thing}/shadow", self._shadow("delete")),
@@ -82,37 +104,50 @@ class DataPlane:
 
         return answered
 
+    async def _delete_thing(self, request: web.Request) -> web.Response:
+        # As DeleteThing of AWS: no error for a thing that there is not.
+        try:
+            await self._release(request.match_info["thing"])
+        except BoxError as error:
+            return _error(HTTPStatus.BAD_REQUEST, str(error))
+        return _answer({})
+
     async def _create_job(self, request: web.Request) -> web.Response:
         job = request.match_info["job"]
         try:
             asked = decoded(await request.read())
             document = decoded(str(asked.get("document", "")).encode())
             targets = asked.get("targets")
-            if not isinstance(targets, list) or not targets:
-                return _error(400, "targets: names of things are needed")
-            for target in targets:
-                await self._publish_all(self._jobs.create(_thing_of(str(target)), job, document))
-        except NotJsonError as error:
+            things = [_thing_of(one) for one in (targets if isinstance(targets, list) else [])]
+            replies = self._jobs.create(things, job, document)
+        except (UnicodeDecodeError, NotJsonError) as error:
             return _error(400, f"is no JSON object: {error}")
-        except BoxError as error:
-            return _error(409, str(error))
+        except JobRefusedError as error:
+            return _job_error(error)
+        await self._publish_all(replies)
         return _answer({"jobId": job, "jobArn": f"arn:aws:iot:local:job/{job}"})
 
     async def _describe_job(self, request: web.Request) -> web.Response:
-        place = request.match_info
+        thing, job = request.match_info["thing"], request.match_info["job"]
         try:
-            return _answer({"execution": self._jobs.describe(place["thing"], place["job"])})
-        except BoxError as error:
-            return _error(404, str(error))
+            if _DEVICE_SERVICE in request.headers.get("Authorization", ""):
+                return _answer(self._jobs.describe_to_device(thing, job, {}))
+            execution = self._jobs.describe(thing, job)
+        except JobRefusedError as error:
+            return _job_error(error)
+        # The operator's side has other shapes than the device's.
+        del execution["jobDocument"], execution["thingName"]
+        execution["statusDetails"] = {"detailsMap": execution["statusDetails"]}
+        return _answer({"execution": execution})
 
     async def _cancel_job(self, request: web.Request) -> web.Response:
         place = request.match_info
         force = request.query.get("force", "false") == "true"
         try:
             replies = self._jobs.end(place["thing"], place["job"], force=force)
-            await self._publish_all(replies)
-        except BoxError as error:
-            return _error(409, str(error))
+        except JobRefusedError as error:
+            return _job_error(error)
+        await self._publish_all(replies)
         return _answer({})
 
     async def _publish_all(self, replies: list[Reply]) -> None:
@@ -120,17 +155,26 @@ class DataPlane:
             await self._publish(reply.topic, reply.payload)
 
 
-def _thing_of(target: str) -> str:
-    """Return the thing that a target's address names."""
-    return target.rsplit("/", 1)[-1]
+def _thing_of(target: JsonValue) -> str:
+    """Return the thing that a target's address names; raises JobRefusedError for a group."""
+    found = _TARGET.fullmatch(target) if isinstance(target, str) else None
+    if found is None:
+        words = f"targets: {target!r} is no address of a thing; the box has no groups"
+        raise JobRefusedError("InvalidRequest", words)
+    return found.group(1)
+
+
+def _job_error(refused: JobRefusedError) -> web.Response:
+    name = _JOB_NAMES.get(refused.code, refused.code)
+    return _error(_JOB_ERRORS[refused.code], str(refused), f"{name}Exception")
 
 
 def _answer(body: JsonObject) -> web.Response:
     return web.Response(body=encoded(body), content_type="application/json")
 
 
-def _error(status: int, message: str) -> web.Response:
-    kind = _ERRORS.get(status, "InternalFailureException")
+def _error(status: int, message: str, kind: str = "") -> web.Response:
+    kind = kind or _ERRORS.get(status, "InternalFailureException")
     return web.Response(
         status=status,
         body=encoded({"message": message}),

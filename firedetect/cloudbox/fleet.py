@@ -1,7 +1,8 @@
 """Many simulated things at a broker: TLS, a certificate each, one message a second at QoS 1.
 
 A thing is a socket and MQTT 3.1.1 by hand: the broker is measured, not a client library. Messages
-go to a basic-ingest topic that no rule takes, so that nothing but the broker works on them.
+go to a basic-ingest topic that no rule takes; one subscriber hears all of them and counts, so that
+an acknowledgement stands for a message that somebody gets.
 """
 
 import argparse
@@ -10,35 +11,32 @@ import json
 import multiprocessing
 import resource
 import ssl
-import struct
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from firedetect.cloudbox.access import CLOUD
 from firedetect.cloudbox.authority import Authority, Credentials
 from firedetect.cloudbox.broker import Broker
+from firedetect.cloudbox.fleet_ear import Ear, Heard
+from firedetect.cloudbox.fleet_thing import RULE, Thing
 from firedetect.errors import BoxError
 
-PAYLOAD: Final = b"x" * 300
 CONNECTS_PER_S: Final = 100
 """Of each process: a handshake costs the broker and us some milliseconds of work."""
 CONNECT_LIMIT_S: Final = 30.0
 SLOTS: Final = 50
 """Into so many moments the messages of a second are spread."""
 ACKNOWLEDGE_LIMIT_S: Final = 10.0
-KEEP_ALIVE_S: Final = 300
-"""A thing that waits for the others to connect says nothing for so long."""
 PROCESSES: Final = 2
 _FILES_BESIDE: Final = 200
 _LOOK_S: Final = 0.1
-_CONNACK: Final = 0x20
-_PUBACK: Final = 0x40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a fleet saw. `behind_ms`: how late the simulator itself was at worst."""
+    """What a fleet saw, and what the one who heard it got.
+
+    Acknowledgements are timed from the moment at which a message was due: what the simulator is
+    late is in them, and `behind_ms` says how late it was at worst.
+    """
 
     things: int
     connected: int
@@ -68,76 +70,12 @@ class Report:
     acknowledge_p50_ms: float
     acknowledge_p99_ms: float
     acknowledge_max_ms: float
+    delivered: int
+    delivered_pct: float
+    delivered_again: int
     behind_ms: float
     broker_cpu_pct: float
     broker_mb: float
-
-
-@dataclass(slots=True, eq=False)
-class _Thing(asyncio.Protocol):
-    """One connection."""
-
-    name: str
-    loop: asyncio.AbstractEventLoop
-    connected: "asyncio.Future[float]"
-    acknowledge_s: list[float]
-    lost: bool = False
-    _began_s: float = 0.0
-    _transport: asyncio.Transport | None = None
-    _open: dict[int, float] = field(default_factory=dict)
-    _number: int = 0
-    _rest: bytes = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP is one
-        self._transport = transport
-        header = b"\x00\x04MQTT\x04\x02" + struct.pack("!H", KEEP_ALIVE_S)
-        transport.write(_packet(0x10, header + _text(self.name)))
-
-    def data_received(self, data: bytes) -> None:
-        rest = self._rest + data
-        # Every answer that a thing gets is shorter than 128 bytes.
-        while len(rest) >= 2 and len(rest) >= 2 + rest[1]:
-            self._take(rest[0] & 0xF0, rest[2 : 2 + rest[1]])
-            rest = rest[2 + rest[1] :]
-        self._rest = rest
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        if not self.connected.done():
-            self.connected.set_exception(BoxError(f"{self.name}: {exc or 'closed'}"))
-
-    def publish(self) -> None:
-        """Send one message."""
-        if self._transport is None or self.lost:
-            return
-        self._number = self._number % 0xFFFF + 1
-        topic = _text(f"$aws/rules/firedetect_load/firedetect/{self.name}/telemetry")
-        body = topic + struct.pack("!H", self._number) + PAYLOAD
-        self._open[self._number] = self.loop.time()
-        self._transport.write(_packet(0x32, body))
-
-    def close(self) -> None:
-        """Say goodbye."""
-        if self._transport is not None:
-            self._transport.write(b"\xe0\x00")
-            self._transport.close()
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something was sent that is not acknowledged."""
-        return bool(self._open) and not self.lost
-
-    def _take(self, kind: int, body: bytes) -> None:
-        if kind == _CONNACK and not self.connected.done():
-            if body[1] == 0:
-                self.connected.set_result(self.loop.time())
-            else:
-                self.connected.set_exception(BoxError(f"{self.name}: refused with {body[1]}"))
-        elif kind == _PUBACK:
-            sent_s = self._open.pop(struct.unpack("!H", body[:2])[0], None)
-            if sent_s is not None:
-                self.acknowledge_s.append(self.loop.time() - sent_s)
 
 
 async def run_fleet(
@@ -145,8 +83,26 @@ async def run_fleet(
 ) -> Report:
     """Let `count` things with certificates of their own send for `duration_s`."""
     names = [f"load-{number}" for number in range(count)]
-    issued = await asyncio.to_thread(lambda: [broker.authority.kept(name) for name in names])
+    issued = await asyncio.to_thread(broker.authority.kept_all, names)
+    await broker.reload()
     things = list(zip(names, issued, strict=True))
+    ear = Ear(broker.host, broker.port, broker.authority.kept(CLOUD), f"$aws/rules/{RULE}/#")
+    try:
+        await ear.start()
+        shares, cpu_pct, used = await _shares(broker, things, duration_s, processes)
+        heard = await ear.stop()
+    finally:
+        ear.kill()
+    return _report(count, shares, heard, cpu_pct, used / 1e6)
+
+
+async def _shares(
+    broker: Broker,
+    things: Sequence[tuple[str, Credentials]],
+    duration_s: float,
+    processes: int,
+) -> tuple[list[Share], float, int]:
+    """Return what each process saw, and the broker's work (percent of a core) and bytes."""
     loop = asyncio.get_running_loop()
     watched = psutil.Process(broker.pid)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
@@ -158,8 +114,8 @@ async def run_fleet(
             for part in range(processes)
         ]
         await asyncio.wait(sharing)
-        cpu_pct, used = watched.cpu_percent(), watched.memory_info().rss
-        return _report(count, [one.result() for one in sharing], cpu_pct, used / 1e6)
+        used: int = watched.memory_info().rss
+        return [one.result() for one in sharing], watched.cpu_percent(), used
 
 
 def _run_share(
@@ -189,7 +145,7 @@ async def _share(
     began_s = loop.time()
     for number, (name, credentials) in enumerate(things):
         await asyncio.sleep(began_s + number / CONNECTS_PER_S - loop.time())
-        thing = _Thing(name, loop, loop.create_future(), acknowledge_s)
+        thing = Thing(name, loop, loop.create_future(), acknowledge_s)
         connecting.append(asyncio.create_task(_connect(host, port, thing, credentials)))
     await asyncio.wait(connecting)
     fleet = [task.result()[0] for task in connecting if task.exception() is None]
@@ -206,8 +162,8 @@ async def _share(
 
 
 async def _connect(
-    host: str, port: int, thing: _Thing, credentials: Credentials
-) -> tuple[_Thing, float]:
+    host: str, port: int, thing: Thing, credentials: Credentials
+) -> tuple[Thing, float]:
     began_s = thing.loop.time()
     context = ssl.create_default_context(cafile=str(credentials.ca))
     context.load_cert_chain(credentials.certificate, credentials.key)
@@ -218,7 +174,7 @@ async def _connect(
 
 
 async def _send(
-    loop: asyncio.AbstractEventLoop, fleet: Sequence[_Thing], duration_s: float
+    loop: asyncio.AbstractEventLoop, fleet: Sequence[Thing], duration_s: float
 ) -> tuple[int, float]:
     """Let every thing send once a second; returns how much was sent, and the worst delay."""
     sent, behind_s, began_s = 0, 0.0, loop.time()
@@ -227,12 +183,14 @@ async def _send(
         await asyncio.sleep(max(0.0, due_s - loop.time()))
         behind_s = max(behind_s, loop.time() - due_s)
         for thing in fleet[moment % SLOTS :: SLOTS]:
-            thing.publish()
+            thing.publish(due_s)
             sent += 1
     return sent, behind_s
 
 
-def _report(count: int, shares: Sequence[Share], cpu_pct: float, used_mb: float) -> Report:
+def _report(
+    count: int, shares: Sequence[Share], heard: Heard, cpu_pct: float, used_mb: float
+) -> Report:
     connect = sorted(value for share in shares for value in share.connect_s)
     acknowledge = sorted(value for share in shares for value in share.acknowledge_s)
     sent = sum(share.sent for share in shares)
@@ -248,6 +206,9 @@ def _report(count: int, shares: Sequence[Share], cpu_pct: float, used_mb: float)
         acknowledge_p50_ms=_quantile_ms(acknowledge, 0.5),
         acknowledge_p99_ms=_quantile_ms(acknowledge, 0.99),
         acknowledge_max_ms=_quantile_ms(acknowledge, 1.0),
+        delivered=heard.messages,
+        delivered_pct=round(100.0 * heard.messages / sent, 3) if sent else 0.0,
+        delivered_again=heard.again,
         behind_ms=round(1000.0 * max(share.behind_s for share in shares), 1),
         broker_cpu_pct=round(cpu_pct, 1),
         broker_mb=round(used_mb, 1),
@@ -258,19 +219,6 @@ def _quantile_ms(ordered: Sequence[float], share: float) -> float:
     if not ordered:
         return float("nan")
     return round(1000.0 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
-
-
-def _packet(kind: int, body: bytes) -> bytes:
-    length, rest = bytearray(), len(body)
-    while True:
-        rest, low = divmod(rest, 128)
-        length.append(low | 0x80 if rest else low)
-        if not rest:
-            return bytes([kind]) + bytes(length) + body
-
-
-def _text(text: str) -> bytes:
-    return struct.pack("!H", len(text)) + text.encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

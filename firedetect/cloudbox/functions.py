@@ -20,6 +20,8 @@ from firedetect.errors import BoxError
 
 RETRY_DELAYS_S: Final = (1.0, 2.0)
 """AWS waits one and two minutes; a person at a demonstration does not."""
+THREAD_END_LIMIT_S: Final = 60.0
+"""So long a run waits for the thread of one before it that was given up."""
 
 _log = structlog.get_logger()
 
@@ -30,6 +32,10 @@ Failed = Callable[[str, JsonObject], Awaitable[None]]
 
 class FunctionFailedError(BoxError):
     """A function raised, or took longer than it may."""
+
+
+class FunctionOutOfOrderError(FunctionFailedError):
+    """A run that was given up goes on: no other one may begin beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,9 @@ class Context:
 class Functions:
     """The functions of a tier, in threads of this process.
 
-    A handler that hangs is given up after its time limit; its thread cannot be ended and dies
-    with the process.
+    A handler that hangs is given up after its time limit. AWS ends its environment with it; a
+    thread cannot be ended, so the next run waits for it, and if it does not end either, the
+    function is out of order: its events go to the failure queue until it has.
     """
 
     def __init__(
@@ -65,11 +72,15 @@ class Functions:
         clock: Clock,
         *,
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+        thread_end_limit_s: float = THREAD_END_LIMIT_S,
     ) -> None:
         self._functions = functions
         self._failed = failed
         self._clock = clock
         self._retry_delays_s = retry_delays_s
+        self._thread_end_limit_s = thread_end_limit_s
+        self._given_up: dict[str, asyncio.Future[JsonObject | None]] = {}
+        self._out_of_order: set[str] = set()
         # One environment per function, which has one event at a time.
         self._environments = {name: asyncio.Lock() for name in functions}
         self._cold = asyncio.Lock()
@@ -79,6 +90,7 @@ class Functions:
         """Run a function once and return its answer; raises FunctionFailedError."""
         part = self._functions[name]
         async with self._environments[name]:
+            await self._free(name)
             if name in self._handlers:
                 return await self._run(name, part, event)
             # Clients are made in the first run, and boto3 cannot make two at the same time.
@@ -96,7 +108,7 @@ class Functions:
                 await self.invoke(name, event)
             except FunctionFailedError as error:
                 _log.warning("function failed", function=name, attempt=attempts, error=str(error))
-                if delay_s is None:
+                if delay_s is None or isinstance(error, FunctionOutOfOrderError):
                     record = _record(name, request_id, attempts, event, error)
                     await self._failed(self._functions[name].failure_queue, record)
                     return False
@@ -120,9 +132,27 @@ class Functions:
             await self.invoke_event(schedule.function, event)
             await asyncio.sleep(period_s)
 
+    async def _free(self, name: str) -> None:
+        """Wait for the thread of a run that was given up; raises FunctionOutOfOrderError."""
+        before = self._given_up.get(name)
+        if before is None:
+            return
+        if name not in self._out_of_order:
+            await asyncio.wait({before}, timeout=self._thread_end_limit_s)
+        if not before.done():
+            words = f"{name}: a run that timed out does not end; no other one begins beside it"
+            if name not in self._out_of_order:
+                self._out_of_order.add(name)
+                _log.error("function out of order", function=name, error=words)
+            raise FunctionOutOfOrderError(words)
+        del self._given_up[name]
+        self._out_of_order.discard(name)
+
     async def _run(self, name: str, part: FunctionPart, event: JsonObject) -> JsonObject | None:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[JsonObject | None] = loop.create_future()
+        # What a run comes to that was given up, nobody asks.
+        answer.add_done_callback(asyncio.Future.exception)
         context = Context(
             name,
             part.memory_mb,
@@ -145,8 +175,12 @@ class Functions:
 
         threading.Thread(target=work, name=f"function:{name}", daemon=True).start()
         try:
-            return await asyncio.wait_for(answer, part.timeout_s)
+            async with asyncio.timeout(part.timeout_s):
+                return await asyncio.shield(answer)
         except TimeoutError:
+            self._given_up[name] = answer
+            # The next run has a new environment.
+            self._handlers.pop(name, None)
             words = f"Task timed out after {part.timeout_s:.2f} seconds"
             raise FunctionFailedError(f"{name}: {words}") from None
 

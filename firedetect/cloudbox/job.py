@@ -1,15 +1,19 @@
 """One job at one thing as AWS IoT documents it: states, versions, refusals. Pure.
 
-Source: AWS IoT Core developer guide, pages jobs-mqtt-api and jobs-api. Not here: step time-outs,
-roll-outs, more than one execution of a job on a thing.
+Source: AWS IoT Core developer guide, pages jobs-mqtt-api, jobs-mqtt-https-api and jobs-api, and
+for lengths and patterns the service models `iot` and `iot-jobs-data` that botocore carries. Not
+here: step time-outs, roll-outs, more than one execution of a job on a thing. Not published, our
+choice: status details that are given replace the former ones.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from firedetect.cloudbox.wire import JsonObject
+from firedetect.errors import BoxError
 
 PENDING: Final = ("IN_PROGRESS", "QUEUED")
 TERMINAL: Final = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
@@ -17,6 +21,8 @@ _BY_DEVICE: Final = ("IN_PROGRESS", "FAILED", "SUCCEEDED", "REJECTED")
 _DETAILS_MAX: Final = 10
 _DETAIL_LIMIT: Final = 1024
 _DETAIL_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
+TOKEN_LIMIT: Final = 64
+DOCUMENT_LIMIT: Final = 32_768
 JOB_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -64,7 +70,7 @@ class Execution:
         return said if self.started_at is None else said | {"startedAt": self.started_at}
 
 
-class JobRefusedError(Exception):
+class JobRefusedError(BoxError):
     """A request cannot be carried out; `code` is AWS's, `execution` is told where AWS tells it."""
 
     def __init__(self, code: str, message: str, execution: Execution | None = None) -> None:
@@ -128,6 +134,9 @@ def details(request: JsonObject) -> JsonObject | None:
     for name, value in said.items():
         if not isinstance(value, str) or not 1 <= len(value) <= _DETAIL_LIMIT:
             words = f"statusDetails.{name} must be a string of 1 to {_DETAIL_LIMIT} characters"
+            raise JobRefusedError("InvalidRequest", words)
+        if any(unicodedata.category(letter).startswith("C") for letter in value):
+            words = f"statusDetails.{name} has characters that cannot be shown"
             raise JobRefusedError("InvalidRequest", words)
         if _DETAIL_NAME.fullmatch(name) is None:
             raise JobRefusedError("InvalidRequest", f"statusDetails: {name!r} is no name")

@@ -7,10 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 from firedetect.clock import NS_PER_S, Clock
+from firedetect.cloudbox.access import reserved
+from firedetect.cloudbox.authority import valid_name
 from firedetect.cloudbox.job import (
+    DOCUMENT_LIMIT,
     JOB_NAME,
     PENDING,
     TERMINAL,
+    TOKEN_LIMIT,
     Execution,
     JobRefusedError,
     details,
@@ -21,7 +25,6 @@ from firedetect.cloudbox.job import (
     whole_number,
 )
 from firedetect.cloudbox.wire import JsonObject, NotJsonError, Reply, decoded, encoded
-from firedetect.errors import BoxError
 
 _NEXT: Final = "$next"
 
@@ -52,12 +55,26 @@ class Jobs:
         body["timestamp"] = self._now()
         return [Reply(f"{topic}/accepted", body | token), *notices]
 
-    def create(self, thing: str, job_id: str, document: JsonObject) -> list[Reply]:
-        """Queue a job for a thing; raises BoxError if there is one of this name."""
+    def create(self, things: Sequence[str], job_id: str, document: JsonObject) -> list[Reply]:
+        """Queue a job for things, for all or none; raises JobRefusedError."""
         if JOB_NAME.fullmatch(job_id) is None:
-            raise BoxError(f"{job_id!r}: a job's name has 1 to 64 letters, digits, '_' or '-'")
-        if self._find(thing, job_id) is not None:
-            raise BoxError(f"{thing} has a job {job_id} already")
+            words = f"{job_id!r}: a job's name has 1 to 64 letters, digits, '_' or '-'"
+            raise JobRefusedError("InvalidRequest", words)
+        wrong = [thing for thing in things if not valid_name(thing) or reserved(thing)]
+        if not things or wrong:
+            raise JobRefusedError("InvalidRequest", f"targets: names of things are needed: {wrong}")
+        if len(encoded(document)) > DOCUMENT_LIMIT:
+            words = f"the document has more than {DOCUMENT_LIMIT} bytes"
+            raise JobRefusedError("InvalidRequest", words)
+        # A job has its name alone, whatever its targets.
+        found = self._database.execute("SELECT 1 FROM job WHERE job_id = ?", (job_id,)).fetchone()
+        if found is not None:
+            raise JobRefusedError("ResourceAlreadyExists", f"there is a job {job_id} already")
+        # Twice the same target is one.
+        unique = dict.fromkeys(things)
+        return [reply for thing in unique for reply in self._queued(thing, job_id, document)]
+
+    def _queued(self, thing: str, job_id: str, document: JsonObject) -> list[Reply]:
         before = self.pending(thing)
         number = self._database.execute("SELECT coalesce(max(number), 0) + 1 FROM job").fetchone()
         now = self._now()
@@ -68,12 +85,14 @@ class Jobs:
     def end(
         self, thing: str, job_id: str, status: str = "CANCELED", *, force: bool = False
     ) -> list[Reply]:
-        """Cancel or time out an execution; one in progress only with `force`, as on AWS."""
-        execution = self._find(thing, job_id)
-        if execution is None:
-            raise BoxError(f"{thing} has no job {job_id}")
+        """Cancel or time out an execution; one in progress only with `force`, as on AWS.
+
+        Raises JobRefusedError.
+        """
+        execution = self._wanted(thing, job_id, {})
         if execution.status in TERMINAL or (execution.status == "IN_PROGRESS" and not force):
-            raise BoxError(f"job {job_id} at {thing} is {execution.status}")
+            words = f"job {job_id} at {thing} is {execution.status}"
+            raise JobRefusedError("InvalidStateTransition", words)
         before = self.pending(thing)
         now = self._now()
         version = execution.version + 1
@@ -81,11 +100,12 @@ class Jobs:
         return self._notices(thing, before)
 
     def describe(self, thing: str, job_id: str) -> JsonObject:
-        """Return an execution as the control plane sees it; raises BoxError if there is none."""
-        execution = self._find(thing, job_id)
-        if execution is None:
-            raise BoxError(f"{thing} has no job {job_id}")
-        return execution.whole()
+        """Return an execution in whatever state; raises JobRefusedError if there is none."""
+        return self._wanted(thing, job_id, {}).whole()
+
+    def describe_to_device(self, thing: str, job_id: str, request: JsonObject) -> JsonObject:
+        """Return what a device gets to know, over MQTT and HTTP; raises JobRefusedError."""
+        return self._described(thing, job_id, self.pending(thing), request)
 
     def pending(self, thing: str) -> list[Execution]:
         """Return what waits for a thing, the next first."""
@@ -103,7 +123,7 @@ class Jobs:
             case [job_id, "get"]:
                 return self._described(thing, job_id, before, request), []
             case [job_id, "update"]:
-                body = self._updated(thing, job_id, before, request)
+                body = self._updated(thing, job_id, request)
             case _:
                 raise JobRefusedError("InvalidTopic", f"{topic} is no request")
         return body, self._notices(thing, before)
@@ -128,13 +148,12 @@ class Jobs:
             raise JobRefusedError("TerminalStateReached", words)
         return {"execution": execution.whole(with_document=with_document)}
 
-    def _updated(
-        self, thing: str, job_id: str, before: list[Execution], request: JsonObject
-    ) -> JsonObject:
+    def _updated(self, thing: str, job_id: str, request: JsonObject) -> JsonObject:
         with_state = flag(request, "includeJobExecutionState", default=False)
         with_document = flag(request, "includeJobDocument", default=False)
-        if job_id == _NEXT and before:
-            job_id = before[0].job_id
+        if job_id == _NEXT:
+            # Published for `get` only.
+            raise JobRefusedError("InvalidRequest", "an update needs the name of its job")
         execution = updated(self._wanted(thing, job_id, request), request, self._now())
         self._store(execution)
         body: JsonObject = {"executionState": execution.state()} if with_state else {}
@@ -221,7 +240,7 @@ def _request(payload: bytes) -> JsonObject:
     except (UnicodeDecodeError, NotJsonError) as error:
         raise JobRefusedError("InvalidJson", f"the request is no JSON object: {error}") from error
     token = request.get("clientToken", "")
-    if not isinstance(token, str):
-        del request["clientToken"]
-        raise JobRefusedError("InvalidRequest", "clientToken must be a string")
+    if not isinstance(token, str) or len(token) > TOKEN_LIMIT:
+        words = f"clientToken must be a string of at most {TOKEN_LIMIT} characters"
+        raise JobRefusedError("InvalidRequest", words)
     return request

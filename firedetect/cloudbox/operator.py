@@ -1,6 +1,7 @@
 """What a person or a test does to a box that runs elsewhere: jobs for things, objects to fetch."""
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,9 @@ class RunningBox:
         path = folder / DESCRIPTION
         try:
             self.said: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            # A box that was killed leaves its description behind.
+            os.kill(int(self.said["pid"]), 0)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise BoxError(f"{path}: no box runs there; start it with `firedetect box`") from error
 
     def create_job(self, thing: str, document: dict[str, Any], job_id: str = "") -> str:
@@ -32,11 +35,15 @@ class RunningBox:
         return name
 
     def job(self, thing: str, job_id: str) -> dict[str, Any]:
-        """Return how a job stands at a thing."""
-        iot = self._client("iot-jobs-data", self.said["iot_data_endpoint"])
+        """Return how a job stands at a thing, also when it is over."""
+        iot = self._client("iot", self.said["iot_data_endpoint"])
         found: dict[str, Any] = iot.describe_job_execution(thingName=thing, jobId=job_id)
         execution: dict[str, Any] = found["execution"]
-        return execution
+        return execution | {"statusDetails": execution["statusDetails"]["detailsMap"]}
+
+    def release(self, thing: str) -> None:
+        """Free the name of a thing: its certificates lose their rights, a claim may take it."""
+        self._client("iot", self.said["iot_data_endpoint"]).delete_thing(thingName=thing)
 
     def upload(self, key: str, body: bytes) -> str:
         """Store an object and return an address from which anybody may get it for an hour."""

@@ -42,12 +42,22 @@ class Told:
 
 
 class People:
-    """Reads in a thread of its own until stopped; `hear` is called in that thread."""
+    """Reads in a thread of its own until stopped; `hear` is called in that thread.
 
-    def __init__(self, aws: Aws, clock: Clock, hear: Callable[[Told], None]) -> None:
+    So is `failed`, with what ended the reading.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        clock: Clock,
+        hear: Callable[[Told], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._aws = aws
         self._clock = clock
         self._hear = hear
+        self._failed = failed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name="people", daemon=True)
 
@@ -69,6 +79,10 @@ class People:
                 if not self._stopped.is_set():
                     _log.warning("people do not hear", error=str(error))
                 self._stopped.wait(_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 - whoever started us says it
+                if not self._stopped.is_set():
+                    self._failed(error)
+                return
 
     def _take(self) -> None:
         sqs, url = self._aws.client("sqs"), self._aws.queue_url(PEOPLE_QUEUE)

@@ -1,10 +1,12 @@
 """Fleet provisioning by claim: a certificate first, then the rights of a thing.
 
 Source: AWS IoT Core developer guide, pages fleet-provision-api and pre-provisioning-hook.
-A certificate connects from the start, but its name is that of the certificate: rights of a thing
-come only with RegisterThing.
+A certificate connects from the start, but has no right at all until RegisterThing; on AWS it is
+PENDING_ACTIVATION until then and cannot connect. The guide has no list of error codes: all but
+ACCESS_DENIED for what the hook refuses are our choice, its status 403 as well.
 """
 
+import asyncio
 import hashlib
 import secrets
 import sqlite3
@@ -22,6 +24,8 @@ from firedetect.contract.names import PROVISIONING_TEMPLATE
 from firedetect.errors import BoxError
 
 TOKEN_VALID_S: Final = 3600
+HOOK_LIMIT_S: Final = 5.0
+"""Published: "must finish running and return within 5 seconds"."""
 _CREATE: Final = ("$aws/certificates/create", "$aws/certificates/create-from-csr")
 _PROVISION: Final = f"$aws/provisioning-templates/{PROVISIONING_TEMPLATE}/provision"
 
@@ -38,7 +42,7 @@ class Template:
     """
 
     parameters: Mapping[str, str | None] = field(
-        default_factory=lambda: {"ThingName": None, "Site": ""}
+        default_factory=lambda: {"ThingName": None, "Site": "", "Proof": ""}
     )
     thing_name: str = "ThingName"
     configuration: Mapping[str, str] = field(default_factory=lambda: {"site": "Site"})
@@ -105,6 +109,14 @@ class Provisioning:
             "SELECT certificate_id, thing FROM certificate WHERE thing IS NOT NULL"
         )
         return dict(rows.fetchall())
+
+    async def release(self, thing: str) -> None:
+        """Free a name: what certificates it has lose its rights, and a claim may take it again."""
+        if reserved(thing):
+            raise BoxError(f"{thing!r} is no thing")
+        self._authority.withdraw(thing)
+        self._database.execute("UPDATE certificate SET thing = NULL WHERE thing = ?", (thing,))
+        await self._grant(self.grants())
 
     def _created(self, request: JsonObject, *, with_key: bool) -> JsonObject:
         key = ec.generate_private_key(ec.SECP256R1()) if with_key else None
@@ -193,9 +205,11 @@ class Provisioning:
             "clientId": "",
             "parameters": dict(parameters),
         }
-        refused = ProvisioningRefusedError(403, "AccessDenied", "the pre-provisioning hook refuses")
+        words = "the pre-provisioning hook refuses"
+        refused = ProvisioningRefusedError(403, "ACCESS_DENIED", words)
         try:
-            said = await hook(question)
+            async with asyncio.timeout(HOOK_LIMIT_S):
+                said = await hook(question)
         except Exception as error:
             # A hook that fails refuses, whatever its failure.
             raise refused from error

@@ -143,8 +143,6 @@ class RuleEngine:
             await self._failed(rule, Occasion(topic, {}, now_ms), payload, [failure])
             return
         selected = rule.query.result(occasion)
-        if selected is None:
-            return
         failures: list[JsonObject] = []
         for step in rule.steps:
             try:
@@ -163,7 +161,8 @@ class RuleEngine:
         report: JsonObject = {
             "ruleName": rule.name,
             "topic": occasion.topic,
-            "clientId": occasion.client_id,
+            # The broker does not tell who published.
+            "clientId": "",
             "base64OriginalPayload": base64.b64encode(payload).decode(),
             "failures": [dict(failure) for failure in failures],
         }

@@ -1,43 +1,40 @@
 """The part of AWS IoT's rules SQL that our rules use; everything else is an error with its place.
 
-SELECT columns [FROM 'topic/filter'] [WHERE condition]. A column is `*`, a path, or an expression
-with AS. Expressions have paths, literals, lists, arithmetic, comparisons, AND, OR, NOT, IN and the
-functions below. FROM may be missing where messages come by basic ingest. What is undefined drops
-its column and makes a condition false.
+SELECT columns [FROM 'topic/filter']. A column is `*`, or a path, a text, a whole number, `topic(n)`
+or `timestamp()` with AS and a name. FROM may be missing where messages come by basic ingest. There
+is no WHERE and there are no operators: what AWS makes of values of another type cannot be tried.
+
+Source: AWS IoT Core developer guide, pages iot-sql-select, iot-sql-literals, iot-sql-functions and
+iot-substitution-templates. Not published, our choice: a path that does not exist drops its column,
+a column after `*` replaces what the message has of that name, and a substitution without a text or
+a whole number is an error of that message.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import JsonValue
-
 from firedetect.cloudbox.rules_tokens import Token, tokens
 from firedetect.cloudbox.rules_values import (
-    COMPARISONS,
-    FUNCTIONS,
     Expression,
     Occasion,
     Undefined,
     Value,
-    both,
-    calculated,
-    compared,
     constant,
-    contained,
-    either,
-    negated,
     path,
+    timestamp,
     topic,
 )
 from firedetect.cloudbox.wire import JsonObject
 from firedetect.errors import RuleError
 
 _TOPIC_PART: Final = re.compile(r"\$\{(.*?)\}")
-_KEYWORDS: Final = frozenset(("SELECT", "AS", "FROM", "WHERE", "AND", "OR", "NOT", "IN"))
-_LITERALS: Final[Mapping[str, JsonValue]] = {"TRUE": True, "FALSE": False, "NULL": None}
-_DEEPEST: Final = 20
+_RESERVED: Final = frozenset(
+    {"SELECT", "VALUE", "AS", "FROM", "WHERE", "AND", "OR", "NOT", "IN", "EXISTS", "CASE", "WHEN"}
+    | {"THEN", "ELSE", "END", "TRUE", "FALSE", "NULL", "UNDEFINED"}
+)
+"""Words that mean something else than a name of the message, to AWS or to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,9 @@ class Query:
 
     columns: tuple[tuple[str, Expression], ...]
     topic_filter: str | None
-    condition: Expression | None
 
-    def result(self, occasion: Occasion) -> JsonObject | None:
-        """Return what is selected, None if the condition does not hold."""
-        if self.condition is not None and self.condition(occasion) is not True:
-            return None
+    def result(self, occasion: Occasion) -> JsonObject:
+        """Return what is selected."""
         selected: JsonObject = {}
         for name, expression in self.columns:
             value = expression(occasion)
@@ -89,19 +83,16 @@ def parse_template(text: str) -> Callable[[Occasion], str]:
 
 
 def _said(value: Value, text: str) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise RuleError(f"{text!r}: a substitution has no value in this message")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise RuleError(f"{text!r}: a substitution has no text and no whole number in this message")
     return str(value)
 
 
 class _Parser:
-    """Recursive descent; one method per level of precedence, the weakest first."""
-
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokens(text)
         self._at = 0
-        self._depth = 0
 
     def query(self) -> Query:
         self._need("SELECT")
@@ -113,10 +104,9 @@ class _Parser:
             token = self._next()
             if token.kind != "text":
                 raise self._error(token, "FROM needs a topic filter in quotes")
-            topic_filter = _unquoted(token.text)
-        condition = self._expression() if self._take("WHERE") else None
+            topic_filter = token.text[1:-1]
         self._end()
-        return Query(tuple(columns), topic_filter, condition)
+        return Query(tuple(columns), topic_filter)
 
     def alone(self) -> Expression:
         expression = self._expression()
@@ -124,103 +114,28 @@ class _Parser:
         return expression
 
     def _column(self) -> tuple[str, Expression]:
-        start = self._peek()
         if self._take("*"):
             return "*", lambda occasion: occasion.message
-        first = self._at
         expression = self._expression()
-        if self._take("AS"):
-            name = self._next()
-            if name.kind != "word":
-                raise self._error(name, "AS needs a name")
-            return name.text, expression
-        used = self._tokens[first : self._at]
-        if any(token.kind != "word" and token.text != "." for token in used):
-            raise self._error(start, "an expression needs AS and a name")
-        return used[-1].text, expression
+        if not self._take("AS"):
+            raise self._error(self._peek(), "AS and a name are expected")
+        name = self._next()
+        if name.kind != "word" or name.word in _RESERVED:
+            raise self._error(name, "AS needs a name")
+        return name.text, expression
 
     def _expression(self) -> Expression:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self._error(self._peek(), f"is nested deeper than {_DEEPEST}")
-        left = self._conjunction()
-        while self._take("OR"):
-            left = either(left, self._conjunction())
-        self._depth -= 1
-        return left
-
-    def _conjunction(self) -> Expression:
-        left = self._negation()
-        while self._take("AND"):
-            left = both(left, self._negation())
-        return left
-
-    def _negation(self) -> Expression:
-        turned = False
-        while self._take("NOT"):
-            turned = not turned
-        inner = self._comparison()
-        return negated(inner) if turned else inner
-
-    def _comparison(self) -> Expression:
-        left = self._sum()
-        token = self._peek()
-        if token.kind == "sign" and token.text in COMPARISONS:
-            self._next()
-            return compared(token.text, left, self._sum())
-        if self._take("IN"):
-            return contained(left, self._sum())
-        return left
-
-    def _sum(self) -> Expression:
-        left = self._product()
-        while self._peek().kind == "sign" and self._peek().text in "+-":
-            left = calculated(self._next().text, left, self._product())
-        return left
-
-    def _product(self) -> Expression:
-        left = self._operand()
-        while self._peek().kind == "sign" and self._peek().text in "*/%":
-            left = calculated(self._next().text, left, self._operand())
-        return left
-
-    def _operand(self) -> Expression:
         token = self._next()
         if token.kind == "number":
-            return constant(float(token.text) if "." in token.text else int(token.text))
+            return constant(int(token.text))
         if token.kind == "text":
-            return constant(_unquoted(token.text))
-        if token.text == "-":
-            return calculated("-", constant(0), self._operand())
-        if token.text == "(":
-            inner = self._expression()
-            self._need(")")
-            return inner
-        if token.text == "[":
-            return self._list()
-        if token.kind != "word" or token.word in _KEYWORDS:
+            return constant(token.text[1:-1])
+        if token.kind != "word" or token.word in _RESERVED:
             raise self._error(token, "a value is expected")
-        return self._named(token)
+        return self._call(token) if self._take("(") else self._path(token)
 
-    def _list(self) -> Expression:
-        items: list[Expression] = []
-        while not self._take("]"):
-            if items:
-                self._need(",")
-            items.append(self._expression())
-
-        def listed(occasion: Occasion) -> Value:
-            values = [item(occasion) for item in items]
-            return [value for value in values if not isinstance(value, Undefined)]
-
-        return listed
-
-    def _named(self, token: Token) -> Expression:
-        if self._take("("):
-            return self._call(token)
-        if token.word in _LITERALS:
-            return constant(_LITERALS[token.word])
-        parts = [token.text]
+    def _path(self, first: Token) -> Expression:
+        parts = [first.text]
         while self._take("."):
             part = self._next()
             if part.kind != "word":
@@ -229,22 +144,18 @@ class _Parser:
         return path(parts)
 
     def _call(self, token: Token) -> Expression:
-        name = token.text.lower()
-        if name == "topic":
-            number = None
-            if self._peek().kind == "number":
-                number = self._next()
-            self._need(")")
-            return topic(None if number is None else self._place_of_level(number))
-        if name not in FUNCTIONS:
-            raise self._error(token, f"there is no function {token.text} here")
+        match token.text:
+            case "topic":
+                level = self._next()
+                if level.kind != "number" or int(level.text) < 1:
+                    raise self._error(level, "a level of the topic is expected, counted from 1")
+                made = topic(int(level.text))
+            case "timestamp":
+                made = timestamp
+            case _:
+                raise self._error(token, f"there is no function {token.text} here")
         self._need(")")
-        return FUNCTIONS[name]
-
-    def _place_of_level(self, token: Token) -> int:
-        if not token.text.isdecimal() or int(token.text) < 1:
-            raise self._error(token, "levels of a topic are counted from 1")
-        return int(token.text) - 1
+        return made
 
     def _peek(self) -> Token:
         return self._tokens[self._at]
@@ -275,7 +186,3 @@ class _Parser:
     def _error(self, token: Token, words: str) -> RuleError:
         found = repr(token.text) if token.text else "the end"
         return RuleError(f"{self._text!r}, position {token.place + 1} ({found}): {words}")
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1].replace("''", "'")

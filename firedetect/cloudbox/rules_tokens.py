@@ -7,8 +7,8 @@ from typing import Final
 from firedetect.errors import RuleError
 
 _TOKEN: Final = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>'(?:[^']|'')*')"
-    r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign><>|<=|>=|[-+*/%=<>().,\[\]]))"
+    r"\s*(?:(?P<number>\d+)(?![\w.])|(?P<text>'[^'\\]*')(?!')"
+    r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[*(),.]))"
 )
 
 

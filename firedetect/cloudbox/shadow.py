@@ -1,7 +1,8 @@
 """The device shadow as AWS IoT documents it: what a request makes of a state. Pure.
 
 Source: AWS IoT Core developer guide, pages device-shadow-document, device-shadow-data-flow and
-device-shadow-error-messages.
+device-shadow-error-messages. Not published, our choice: empty objects are no values; the first
+version of a shadow is 1.
 """
 
 from dataclasses import dataclass, field
@@ -94,10 +95,11 @@ def update(shadow: Shadow, request: JsonObject, now_s: int) -> Updated | Refused
     if refused is not None:
         return refused
     asked = request["state"]
-    assert isinstance(asked, dict)  # noqa: S101 - judged above
+    # Published: a state of null does not delete the shadow; what it had goes, the version counts.
+    changes = asked if isinstance(asked, dict) else dict.fromkeys(_SECTIONS)
     state, metadata = dict(shadow.state), dict(shadow.metadata)
     touched: JsonObject = {}
-    for section, change in asked.items():
+    for section, change in changes.items():
         if change is None:
             state.pop(section, None)
             metadata.pop(section, None)
@@ -117,7 +119,7 @@ def update(shadow: Shadow, request: JsonObject, now_s: int) -> Updated | Refused
 
 
 def _answers(
-    before: Shadow, new: Shadow, asked: JsonObject, touched: JsonObject, now_s: int
+    before: Shadow, new: Shadow, asked: JsonValue, touched: JsonObject, now_s: int
 ) -> Updated:
     about: JsonObject = {"version": new.version, "timestamp": now_s}
     difference = _difference(*(_section(new.state, section) for section in _SECTIONS))
@@ -149,6 +151,8 @@ def _refused_state(request: JsonObject) -> Refused | None:
     if "state" not in request:
         return Refused(400, "Missing required node: state")
     state = request["state"]
+    if state is None:
+        return None
     if not isinstance(state, dict):
         return Refused(400, "State node must be an object")
     problems = (_refused_section(section, value) for section, value in state.items())

@@ -6,6 +6,8 @@ from statistics import median, pstdev
 
 from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
+from firedetect.features.baseline import DRIFT_LIMIT
+from firedetect.features.gas import FILMS, log_resistance
 from firedetect.readings import GasCounts
 
 MIN_READINGS = 20
@@ -14,7 +16,6 @@ SPREAD_MAX = 0.03
 DRIFT_MAX = 0.03
 """Last quarter against the first: films that still move are warming, or the air is clearing."""
 RAIL_MARGIN = 5.0
-FILMS = ("no2", "c2h5oh", "voc", "co")
 
 
 @dataclass(slots=True)
@@ -51,6 +52,36 @@ class CleanAir:
             if problem:
                 return f"{film} {problem}"
         return GasBaseline(**{film: median(values) for film, values in self._counts.items()})
+
+
+def moved_too_far(present: GasBaseline, new: GasBaseline) -> str:
+    """Return which films are further from the baseline in force than drift may take it, or nothing.
+
+    In either direction: a film that steady fumes hold down and one that has gone deaf both pass
+    for clean air once they are the baseline.
+    """
+    far = []
+    for film in FILMS:
+        before, after = getattr(present, film), getattr(new, film)
+        moved = log_resistance(after) - log_resistance(before)
+        if abs(moved) > DRIFT_LIMIT:
+            far.append(f"{film} {before:.1f} -> {after:.1f} (resistance x {math.exp(moved):.2f})")
+    if not far:
+        return ""
+    most = math.exp(DRIFT_LIMIT)
+    return (
+        f"too far from the baseline in force, at most x {most:.1f} or / {most:.1f}: "
+        + ", ".join(far)
+    )
+
+
+def change_of(present: GasBaseline | None, new: GasBaseline) -> str:
+    """Return old and new counts of every film on one line."""
+    films = []
+    for film in FILMS:
+        before = "none" if present is None else f"{getattr(present, film):.1f}"
+        films.append(f"{film} {before} -> {getattr(new, film):.1f}")
+    return ", ".join(films)
 
 
 def _problem(values: list[float]) -> str:

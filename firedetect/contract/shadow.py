@@ -27,7 +27,7 @@ class _Document(BaseModel):
 class LibraryVerdict(_Document):
     """What the settings do with the built-in fires and nuisances.
 
-    `missed` are fires that no longer reach `alert`; `delayed_s` how much later than with the
+    `missed` are fires that do not reach `alert`; `delayed_s` how much later than with the
     present settings others do; `false_alarms` nuisances that reach it.
     """
 
@@ -38,12 +38,16 @@ class LibraryVerdict(_Document):
 
 
 class HistoryVerdict(_Document):
-    """What the settings would have done on this detector's own stored features."""
+    """What the settings would have done on this detector's own stored features.
+
+    `problem` is why not all of it could be tried.
+    """
 
     hours: float
     alarms: int
     alarms_before: int
     complete: bool
+    problem: Annotated[str, Field(max_length=200)] = ""
 
 
 class Verdict(_Document):
@@ -67,13 +71,15 @@ class ReportedConfig(RemoteSettings):
 
     `status` is `adopted` while a change proves itself, then `confirmed`; `reverted` when the
     detector went back by itself, with the reason in `refused`. `version` is that of the shadow
-    which the settings came with.
+    which the settings came with, `verdict_version` of the one that was tried last: a refused
+    one has a verdict, too.
     """
 
     v: Literal[1] = DOCUMENT_VERSION
     version: int | None
     status: Literal["defaults", "adopted", "confirmed", "reverted"]
     verdict: Verdict | None = None
+    verdict_version: int | None = None
     refused: Refusal | None = None
 
 

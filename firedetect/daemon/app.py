@@ -47,7 +47,8 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
             task.add_done_callback(lambda ended: _stop_if_failed(ended, stop))
         notify("READY=1")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), around.duration_s)
+            async with asyncio.timeout(around.duration_s):
+                await stop.wait()
         notify("STOPPING=1")
         _log.info("stopping")
         failed = [task for task in supervised if _failure(task) is not None]

@@ -46,6 +46,7 @@ class CommandDesk:
         now = self._clock.monotonic_ns()
         self._queue.put(Command(now, action, source, command_id, duration_s))
         try:
-            return await asyncio.wait_for(future, ANSWER_LIMIT_S)
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await future
         finally:
             self._waiting.pop(command_id, None)

@@ -17,12 +17,12 @@ from firedetect.config import LogSettings, Settings
 from firedetect.daemon.acquire import acquire, tick
 from firedetect.daemon.app import run_daemon
 from firedetect.daemon.background import BackgroundStream
+from firedetect.daemon.box_link import box_settings
 from firedetect.daemon.emulation import emulated_port, find_episode
 from firedetect.daemon.logs import configure_logging
 from firedetect.daemon.notify import is_service
 from firedetect.daemon.parts import Surroundings
 from firedetect.daemon.queue import EventQueue
-from firedetect.daemon.remote.box_link import box_settings
 from firedetect.daemon.replay import Summary
 from firedetect.daemon.supervise import supervise
 from firedetect.decision.outcome import Outcome
@@ -199,7 +199,8 @@ async def _record(
         writing = asyncio.create_task(write())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, writing.cancel)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(writing, duration_s)
+            async with asyncio.timeout(duration_s):
+                await writing
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

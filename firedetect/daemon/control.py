@@ -55,7 +55,8 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             try:
-                line = await asyncio.wait_for(reader.readline(), ANSWER_LIMIT_S)
+                async with asyncio.timeout(ANSWER_LIMIT_S):
+                    line = await reader.readline()
                 answer = await self._answer(line)
             except TimeoutError:
                 answer = {"error": "no answer in time; the command may still be carried out"}

@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 class DiskThread:
     """Runs calls one after the other, in the order in which they were given."""
 
-    def __init__(self) -> None:
-        self._thread = DaemonExecutor("disk")
+    def __init__(self, name: str = "disk") -> None:
+        self._thread = DaemonExecutor(name)
         self._pending: set[asyncio.Future[object]] = set()
 
     async def run(self, call: Callable[[], _T], limit_s: float = LIMIT_S) -> _T:

@@ -1,5 +1,6 @@
 """The parts of a daemon and how they are joined: the one place where they all meet."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -26,9 +27,9 @@ from firedetect.daemon.remote.outbox import StoredOutbox
 from firedetect.daemon.remote.self_report import SelfReport
 from firedetect.daemon.remote.sensing import Sensing
 from firedetect.daemon.remote.telemetry import TelemetryCollector
-from firedetect.daemon.remote.trials import StoredTrial
 from firedetect.daemon.siren import Siren
 from firedetect.daemon.transitions import log_transitions
+from firedetect.daemon.trials import StoredTrial
 from firedetect.daemon.troubles import Troubles
 from firedetect.daemon.warmup import warm_kernels
 from firedetect.decision.outcome import Outcome
@@ -103,7 +104,8 @@ def assemble(
         view.thresholds = changed.thresholds
 
     disk = DiskThread()
-    remote = RemoteConfig(settings, folder, trial, report, apply, disk)
+    one_change = asyncio.Lock()
+    remote = RemoteConfig(settings, folder, trial, report, apply, disk, one_change)
     remote.restore()
     view.thresholds = remote.settings.thresholds
     models = ModelKeeper(
@@ -112,7 +114,8 @@ def assemble(
         lambda: trial,
         lambda: remote.decision,
         report,
-        disk,
+        DiskThread("models"),
+        one_change,
     )
     warm_kernels(models.scorer)
     pipeline = Pipeline(models.scorer, remote.decision)
@@ -138,7 +141,17 @@ def assemble(
     alarm = RemoteAlarm(queue, clock, disk, asked)
     desk = CommandDesk(queue, clock)
     flight = FlightRecorder()
-    handlers = JobHandlers(settings, folder, queue, clock, desk, flight, models, disk)
+    handlers = JobHandlers(
+        settings,
+        folder,
+        queue,
+        clock,
+        desk,
+        flight,
+        models,
+        disk,
+        lambda: pipeline.remembered(clock.monotonic_ns()).gas_baseline,
+    )
     cloud = None
     if settings.uplink.endpoint:
         cloud = Cloud(settings, clock, report, outbox, about, remote, alarm, handlers, folder, disk)

@@ -31,6 +31,8 @@ class Probation:
         self._now: tuple[int, frozenset[str]] = (0, frozenset())
         self._end: asyncio.TimerHandle | None = None
         self._worse: asyncio.TimerHandle | None = None
+        self._proof: Callable[[Outcome], bool] = lambda _outcome: True
+        self._proved = False
         self._passed: Callable[[], None] = lambda: None
         self._failed: Callable[[str], None] = lambda _why: None
 
@@ -45,6 +47,7 @@ class Probation:
         self._now = (_rank(outcome), frozenset(name.split(":")[0] for name in local))
         if self._end is None:
             return
+        self._proved = self._proved or self._proof(outcome)
         worse = self._complaint()
         if worse and self._worse is None:
             self._worse = asyncio.get_running_loop().call_later(WORSE_FOR_S, self._take_back)
@@ -52,11 +55,23 @@ class Probation:
             self._worse.cancel()
             self._worse = None
 
-    def begin(self, passed: Callable[[], None], failed: Callable[[str], None]) -> None:
-        """Begin to watch a change that holds from now on; exactly one of the two is called."""
+    def begin(
+        self,
+        passed: Callable[[], None],
+        failed: Callable[[str], None],
+        proof: Callable[[Outcome], bool] = lambda _outcome: True,
+        *,
+        resumed: bool = False,
+    ) -> None:
+        """Begin to watch a change that holds from now on; exactly one of the two is called.
+
+        Without an outcome that is a `proof` it fails. `resumed` after a restart: nobody knows
+        which sensors were lost before, and no change can lose one.
+        """
         self.stop()
-        self._before = self._now
+        self._before = (max(_RANK.values()), frozenset()) if resumed else self._now
         self._passed, self._failed = passed, failed
+        self._proof, self._proved = proof, False
         self._end = asyncio.get_running_loop().call_later(PROBATION_S, self._over)
 
     def stop(self) -> None:
@@ -74,6 +89,8 @@ class Probation:
 
     def _over(self) -> None:
         complaint = self._complaint()
+        if not complaint and not self._proved:
+            complaint = f"nothing was judged within {PROBATION_S:.0f} s"
         self.stop()
         if complaint:
             self._failed(complaint)

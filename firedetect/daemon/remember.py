@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import secrets
 import sqlite3
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from firedetect.clock import CLOCK_SET_S, NS_PER_S, Clock
-from firedetect.config import Settings, load_gas_baseline
+from firedetect.config import GasBaseline, Settings, load_gas_baseline
 from firedetect.errors import ConfigError, FolderInUseError, StorageError
 from firedetect.readings import Restored
 from firedetect.sensors.codec import decode, encode
@@ -105,9 +106,19 @@ def restored(settings: Settings, memory: Memory, now_ns: int) -> Restored:
             memory.troubles["calibration"] = str(error)
             return event
         # A new calibration file begins without the drift of the old one.
-        if event.gas_baseline != calibrated:
+        if event.gas_baseline is None or not _same(event.gas_baseline, calibrated):
             event = replace(event, gas_baseline=calibrated, gas_tracked=None)
     return event
+
+
+def _same(one: GasBaseline, other: GasBaseline) -> bool:
+    """Whether two baselines are equal but for what a logarithm and its way back change."""
+    values, others = one.model_dump(), other.model_dump()
+    return all(
+        value == others[name]
+        or (None not in {value, others[name]} and math.isclose(value, others[name], rel_tol=1e-9))
+        for name, value in values.items()
+    )
 
 
 def _decoded(text: str) -> Restored:

@@ -43,7 +43,6 @@ class Siren:
     async def run(self) -> None:
         """Switch the lines for ever."""
         while True:
-            # Not wait_for: it may swallow the end of this task when a change comes just then.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_REFRESH_S):
                     await self._changed.wait()

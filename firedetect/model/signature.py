@@ -85,16 +85,29 @@ def verify_signature(bundle: Bundle, trusted: Path | None) -> str:
     `trusted` is a folder of public keys (PEM). Raises SignatureError, which says whether the
     bundle is unsigned, its signature damaged, by no trusted key, or no key trusted at all.
     """
+    return _signer(bundle.path, _manifest(bundle), trusted)
+
+
+def verify_manifest(folder: Path, trusted: Path | None) -> tuple[str, str]:
+    """Return the trusted key that signed a folder's manifest, and the manifest's sha256.
+
+    Nothing of the bundle is parsed: who may send one need not be who may sign one. Raises as
+    `verify_signature`.
+    """
+    content = read_file(folder / MANIFEST_FILE)
+    return _signer(folder, content, trusted), hashlib.sha256(content).hexdigest()
+
+
+def _signer(folder: Path, manifest: bytes, trusted: Path | None) -> str:
     keys = trusted_keys(trusted)
-    path = bundle.path / SIGNATURE_FILE
+    path = folder / SIGNATURE_FILE
     if not path.is_symlink() and not path.exists():
-        raise SignatureError(f"{bundle.path}: is not signed; sign it with `firedetect model sign`")
+        raise SignatureError(f"{folder}: is not signed; sign it with `firedetect model sign`")
     signature = read_file(path)
     if len(signature) != SIGNATURE_BYTES:
         raise SignatureError(
             f"{path}: is damaged: {len(signature)} bytes, {SIGNATURE_BYTES} expected"
         )
-    manifest = _manifest(bundle)
     for name, key in keys.items():
         try:
             key.verify(signature, manifest)

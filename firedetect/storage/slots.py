@@ -134,6 +134,12 @@ class Slots:
         self._change(path, None)
         return self.active()
 
+    def withdraw(self, body: dict[str, Any]) -> None:
+        """Drop the active record if it is unconfirmed and holds `body`; another one stays."""
+        active = self.active()
+        if active is not None and active.body == body:
+            self.revert()
+
     def count_start(self) -> str:
         """Note a start of the program; returns why the active record was reverted, or nothing."""
         valid = self._valid()

@@ -32,7 +32,11 @@ def try_settings(
     library: Library,
     history: Iterable[HistoryBlock] = (),
 ) -> Tried:
-    """Try settings with the model in use on the library and on the newest history."""
+    """Try settings with the model in use on the library and on the newest history.
+
+    Without a model nobody can tell what they do once there is one: then only what makes the
+    detector more sensitive passes.
+    """
     before, after = Setup(present, scorer), Setup(candidate, scorer)
     verdict = Verdict(
         library=compared(
@@ -41,7 +45,9 @@ def try_settings(
         history=_newest(history, after, before),
         only_more_sensitive=only_more_sensitive(candidate, present),
     )
-    return Tried(verdict, refusal(verdict))
+    blind = scorer is None and not verdict.only_more_sensitive
+    refused = "there is no model to try it with: only more sensitive settings pass" if blind else ""
+    return Tried(verdict, refusal(verdict) or refused)
 
 
 def try_model(
@@ -57,11 +63,8 @@ def try_model(
     does not.
     """
     after, before = library.alerts(settings, candidate), library.alerts(settings, present)
-    if present is None:
-        before |= {trace.name: 0.0 for trace in library.traces if trace.fire}
     found = compared(library, after, before)
-    if present is None:
-        found = found.model_copy(update={"delayed_s": {}})
+    lost = [name for name in found.missed if present is None or before[name] is not None]
     verdict = Verdict(
         library=found,
         history=_newest(history, Setup(settings, candidate), Setup(settings, present)),
@@ -69,7 +72,9 @@ def try_model(
     )
     added = tuple(name for name in found.false_alarms if before[name] is None)
     refused = f"raises alert in the nuisance {_names(added)}" if added else ""
-    return Tried(verdict, refusal(verdict) or refused)
+    if lost:
+        refused = _misses(tuple(lost))
+    return Tried(verdict, refused or history_refusal(verdict.history))
 
 
 def compared(
@@ -81,9 +86,10 @@ def compared(
         now_s, then_s = after[trace.name], before[trace.name]
         if not trace.fire:
             false_alarms += [trace.name] if now_s is not None else []
-        elif then_s is not None and now_s is None:
+        elif now_s is None:
+            # Whether or not it was found before: what is missed is what people must know.
             missed.append(trace.name)
-        elif then_s is not None and now_s is not None and now_s - then_s > DELAY_MIN_S:
+        elif then_s is not None and now_s - then_s > DELAY_MIN_S:
             delayed[trace.name] = round(now_s - then_s, 3)
     return LibraryVerdict(
         tried=len(library.traces),
@@ -96,11 +102,11 @@ def compared(
 def refusal(verdict: Verdict) -> str:
     """Return why a change with this verdict must not be adopted, or must be reverted, or nothing.
 
-    A fire of the library that is found no longer forbids it, unless the change only makes the
-    detector more sensitive; so do more alarms in the history than people will believe.
+    A fire of the library that is not found forbids it, unless the change only makes the detector
+    more sensitive; so do more alarms in the history than people will believe.
     """
     if verdict.library.missed and not verdict.only_more_sensitive:
-        return f"misses the library fire {_names(verdict.library.missed)}"
+        return _misses(verdict.library.missed)
     return history_refusal(verdict.history)
 
 
@@ -118,6 +124,10 @@ def history_refusal(history: HistoryVerdict) -> str:
 def _newest(history: Iterable[HistoryBlock], after: Setup, before: Setup) -> HistoryVerdict:
     *_, verdict = try_history(history, after, before)
     return verdict.model_copy(update={"complete": False})
+
+
+def _misses(fires: tuple[str, ...]) -> str:
+    return f"misses the library fire {_names(fires)}"
 
 
 def _names(names: tuple[str, ...]) -> str:

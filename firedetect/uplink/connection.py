@@ -52,6 +52,7 @@ class Connection:
         old, self._mqtt = self._mqtt, new
         if old is not None:
             await old.stop()
+            self._link.link_changed(LinkState(up=False, detail="another identity is used"))
         new.start()
         renewed, self._renewed = self._renewed, asyncio.Event()
         renewed.set()

@@ -1,8 +1,9 @@
 """Who this device is towards the cloud: a key that never leaves it, and a certificate for it."""
 
+import base64
 import contextlib
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,22 @@ class IdentityFolder:
         request = x509.CertificateSigningRequestBuilder().subject_name(name)
         return folder, request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
+    def proof(self, thing: str, certificate_id: str) -> str:
+        """Return the parameter that lets the holder of the present key, nobody else, replace it.
+
+        Empty if there is no present key; raises UplinkError if it cannot be read.
+        """
+        if not self.key.exists():
+            return ""
+        try:
+            key = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise UplinkError(f"{self.key}: is no private key: {error}") from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise UplinkError(f"{self.key}: is no elliptic-curve key")
+        said = f"firedetect-rotate:{thing}:{certificate_id}".encode()
+        return base64.b64encode(key.sign(said, ec.ECDSA(hashes.SHA256()))).decode()
+
     def complete(self, folder: Path, certificate: str) -> None:
         """Store the certificate beside its key; raises UplinkError."""
         try:
@@ -76,6 +93,13 @@ class IdentityFolder:
             link.replace(self.path / _CURRENT)
         except OSError as error:
             raise UplinkError(f"{folder}: cannot be adopted: {error.strerror}") from error
+
+    def tidy(self) -> None:
+        """Remove all pairs but the one in use and the newest one before it."""
+        current = (self.path / _CURRENT).resolve()
+        pairs = sorted(self.path.glob("pair-*"), key=_number, reverse=True)
+        for pair in [pair for pair in pairs if pair.resolve() != current][1:]:
+            self.drop(pair)
 
     def drop(self, folder: Path) -> None:
         """Remove a pair that came to nothing."""
@@ -101,6 +125,7 @@ def endpoint_of(settings: Settings, client_id: str | None = None) -> Endpoint:
         certificate=uplink.certificate or own.certificate,
         key=uplink.key or own.key,
         ca=uplink.ca,
+        receivers_reported=uplink.receivers_reported,
     )
     for what, path in (("certificate", endpoint.certificate), ("key", endpoint.key)):
         if path is None or not path.exists():
@@ -112,10 +137,25 @@ def endpoint_of(settings: Settings, client_id: str | None = None) -> Endpoint:
 
 def expires(certificate: Path) -> datetime:
     """Return when a certificate ends (UTC); raises UplinkError if it cannot be read."""
+    return _read(certificate).not_valid_after_utc
+
+
+def lifetime(certificate: Path) -> timedelta:
+    """Return how long a certificate is valid from its begin; raises UplinkError."""
+    read = _read(certificate)
+    return read.not_valid_after_utc - read.not_valid_before_utc
+
+
+def _read(certificate: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+        return x509.load_pem_x509_certificate(certificate.read_bytes())
     except (OSError, ValueError) as error:
         raise UplinkError(f"{certificate}: is no certificate: {error}") from error
+
+
+def _number(pair: Path) -> int:
+    text = pair.name.rpartition("-")[2]
+    return int(text) if text.isdecimal() else 0
 
 
 def _write(path: Path, content: bytes) -> None:

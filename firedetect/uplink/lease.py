@@ -41,6 +41,11 @@ class Receipts:
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_receipt: Callable[[], None] = lambda: None
 
+    @property
+    def known(self) -> set[str]:
+        """The alarms that are waited for or have just got their receipt."""
+        return self._open.keys() | self._received
+
     def expect(self, message: Message) -> None:
         """Begin to wait for the receipt of an alarm, unless it is waited for already."""
         if message.event_id in self._open or message.event_id in self._received:

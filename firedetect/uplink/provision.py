@@ -55,7 +55,8 @@ class Connecting:
     async def wait(self, where: str) -> None:
         """Return when connected; raises UplinkError if that does not happen."""
         try:
-            await asyncio.wait_for(self._decided.wait(), CONNECT_LIMIT_S)
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await self._decided.wait()
         except TimeoutError:
             self._up = False
         if not self._up:
@@ -87,7 +88,7 @@ async def provision(
     pair, request = await asyncio.to_thread(folder.new_pair)
     try:
         async with connected(claim) as transport:
-            certificate = await _certificate(transport, request, thing, site, template)
+            certificate = await _certificate(transport, request, thing, site, folder, template)
         await asyncio.to_thread(folder.complete, pair, certificate)
         own = replace(
             claim,
@@ -135,7 +136,12 @@ def provision_device(
 
 
 async def _certificate(
-    transport: MqttTransport, request: bytes, thing: str, site: str, template: str | None
+    transport: MqttTransport,
+    request: bytes,
+    thing: str,
+    site: str,
+    folder: IdentityFolder,
+    template: str | None,
 ) -> str:
     service = iotidentity.IotIdentityClientV2(transport.client, client_options())
     signed = await answered(
@@ -147,12 +153,13 @@ async def _certificate(
         "certificate",
         UplinkError,
     )
+    proof = await asyncio.to_thread(folder.proof, thing, str(signed.certificate_id))
     answer = await answered(
         service.register_thing(
             iotidentity.RegisterThingRequest(
                 template_name=template or PROVISIONING_TEMPLATE,
                 certificate_ownership_token=signed.certificate_ownership_token,
-                parameters={"ThingName": thing, "Site": site},
+                parameters={"ThingName": thing, "Site": site, "Proof": proof},
             )
         ),
         "registration",

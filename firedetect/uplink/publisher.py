@@ -21,16 +21,18 @@ from firedetect.uplink.transport import Transport
 
 WINDOW = 16
 """Publishes in flight: AWS allows 100, an alarm shall not wait behind many."""
+KEPT_FOR_ALARMS = 4
+"""Places that nothing else takes: an alarm must not wait for acknowledges that do not come."""
 RETRY_FIRST_S = 2.0
 RETRY_MAX_S = 300.0
+REFUSED_MAX_S = 900.0
+"""What is no alarm: a full outbox on a denied topic must not become a stream of refusals."""
 RESEND_FIRST_S = 30.0
 RESEND_MAX_S = 3600.0
 """An alarm without a receipt is sent again after this pause, then after twice as long."""
 LOOK_S = 5.0
 """The outbox is looked at so often even when nothing seems to have changed."""
 _SHORTEST_S = 0.001
-TELEMETRY_TRIES = 5
-"""So often a batch that nobody receives is sent; telemetry is not worth more."""
 ALARM = "alarm"
 
 _log = structlog.get_logger()
@@ -62,9 +64,9 @@ class Publisher:
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _flying: dict[asyncio.Task[None], str] = field(default_factory=dict)
     _arrived: set[str] = field(default_factory=set)
+    _refused: dict[str, set[str]] = field(default_factory=dict)
     _telemetry_sent: int = 0
-    _batch_tries: int = 0
-    _batch_due_s: float = 0.0
+    _batch: _Attempts = field(default_factory=_Attempts)
 
     async def run(self) -> None:
         """Send for ever."""
@@ -74,6 +76,7 @@ class Publisher:
             while True:
                 self.outbox.changed.clear()
                 await self._forget_arrived()
+                await self._expect_receipts()
                 await self._launch()
                 await self._wait()
         finally:
@@ -93,20 +96,30 @@ class Publisher:
         for event_id in done:
             self._attempts.pop(event_id, None)
 
+    async def _expect_receipts(self) -> None:
+        """Let every alarm have its limit, also those for which there is no place in the window."""
+        while True:
+            expected = self.receipts.known | self._arrived
+            messages = await self.outbox.waiting(WINDOW, expected)
+            alarms = [message for message in messages if message.kind == ALARM]
+            for message in alarms:
+                self.receipts.expect(message)
+            # Alarms go first: anything else behind them means that there are no more.
+            if len(alarms) < WINDOW:
+                return
+
     async def _launch(self) -> None:
         now_s = asyncio.get_running_loop().time()
+        if not self.link.connected.is_set():
+            return
         flying = set(self._flying.values())
         resting = {key for key, tried in self._attempts.items() if tried.due_s > now_s}
         messages = await self.outbox.waiting(WINDOW, flying | resting | self._arrived)
         for message in messages:
-            if message.kind == ALARM:
-                self.receipts.expect(message)
-        if not self.link.connected.is_set():
-            return
-        for message in messages:
-            if len(self._flying) < WINDOW:
+            places = WINDOW if message.kind == ALARM else WINDOW - KEPT_FOR_ALARMS
+            if len(self._flying) < places:
                 self._fly(message.event_id, self._send(message))
-        if not messages and not self._flying and now_s >= self._batch_due_s:
+        if not messages and not self._flying and now_s >= self._batch.due_s:
             for batch in await self.outbox.batches(self._telemetry_sent, 1):
                 if batch.payload:
                     self._fly("", self._send_batch(batch))
@@ -149,14 +162,22 @@ class Publisher:
             return
         except (NoReceiverError, PublishRefusedError) as error:
             self.link.refused(topic, str(error))
-            attempts.put_off(now_s, RETRY_FIRST_S, RETRY_MAX_S, self._rng)
+            longest_s = RETRY_MAX_S if alarm else REFUSED_MAX_S
+            attempts.put_off(now_s, RETRY_FIRST_S, longest_s, self._rng)
+            self._refused.setdefault(topic, set()).add(message.event_id)
             return
-        self.link.acknowledged(topic)
+        self._taken_again(topic)
         if alarm:
             # The broker has it: that is not yet delivery to people.
             attempts.put_off(now_s, RESEND_FIRST_S, RESEND_MAX_S, self._rng)
         else:
             self._arrived.add(message.event_id)
+
+    def _taken_again(self, topic: str) -> None:
+        """Let everything that was refused on a topic go at once when the topic is taken again."""
+        for refused in self._refused.pop(topic, ()):
+            self._attempts.pop(refused, None)
+        self.link.acknowledged(topic)
 
     async def _send_batch(self, batch: Batch) -> None:
         topic = telemetry_topic(self.thing)
@@ -170,17 +191,14 @@ class Publisher:
             return
         except (NoReceiverError, PublishRefusedError) as error:
             self.link.refused(topic, str(error))
-            self._batch_tries += 1
-            self._batch_due_s = now_s + RETRY_FIRST_S * 2.0**self._batch_tries
-            if self._batch_tries < TELEMETRY_TRIES:
-                return
-            _log.warning("telemetry is given up", batch=batch.number, error=str(error))
-        else:
-            self.link.acknowledged(topic)
+            # The store thins and forgets what is old: that bounds the tries.
+            self._batch.put_off(now_s, RETRY_FIRST_S, RETRY_MAX_S, self._rng)
+            return
+        self.link.acknowledged(topic)
         self._done_with(batch)
 
     def _done_with(self, batch: Batch) -> None:
-        self._batch_tries = 0
+        self._batch = _Attempts()
         self._telemetry_sent = batch.number
         self.outbox.note_sent(batch.number)
         self.outbox.changed.set()

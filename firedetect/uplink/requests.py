@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from awscrt import mqtt_request_response
-from awsiot import ServiceStreamOptions, V2ServiceException
+from awsiot import ServiceStreamOptions, V2ServiceException, iotjobs
 
 from firedetect.errors import LinkDownError, UplinkError
 
@@ -16,6 +16,12 @@ REQUEST_TIMEOUT_S = 10
 _SUBSCRIPTIONS = 16
 """Topics of answers that stay subscribed; AWS allows 50 subscriptions on a connection."""
 _STREAMS = 6
+_PASSING = (
+    iotjobs.RejectedErrorCode.REQUEST_THROTTLED,
+    iotjobs.RejectedErrorCode.INTERNAL_ERROR,
+)
+_TOO_MANY = 429
+_OF_THE_SERVICE = range(500, 600)
 
 
 def uncancelled(future: "Future[Any]") -> "asyncio.Future[Any]":
@@ -45,10 +51,12 @@ def client_options() -> mqtt_request_response.ClientOptions:
 async def answered(request: "Future[Any]", what: str, refused: Callable[[str], UplinkError]) -> Any:  # noqa: ANN401 - the SDK has no types
     """Return the service's answer.
 
-    Raises what `refused` makes of its error, LinkDownError if there was no answer in time.
+    Raises what `refused` makes of its error, LinkDownError if there was no answer in time or the
+    service has trouble of its own: the same request may be taken later.
     """
     try:
-        return await asyncio.wait_for(uncancelled(request), 2 * REQUEST_TIMEOUT_S)
+        async with asyncio.timeout(2 * REQUEST_TIMEOUT_S):
+            return await uncancelled(request)
     except TimeoutError as error:
         raise LinkDownError(f"{what}: no answer") from error
     except V2ServiceException as error:
@@ -57,7 +65,15 @@ async def answered(request: "Future[Any]", what: str, refused: Callable[[str], U
             raise LinkDownError(f"{what}: {error.inner_error}") from error
         code = getattr(stated, "code", None) or getattr(stated, "status_code", None)
         text = getattr(stated, "message", None) or getattr(stated, "error_message", None)
-        raise refused(f"{what}: {code} {text}") from error
+        said = f"{what}: {code} {text}"
+        raise (LinkDownError(said) if _passes(code) else refused(said)) from error
+
+
+def _passes(code: object) -> bool:
+    """Whether an error is of the moment: jobs name it in words, the others in HTTP's numbers."""
+    if isinstance(code, int):
+        return code == _TOO_MANY or code in _OF_THE_SERVICE
+    return code in _PASSING
 
 
 def stream_options(hear: Callable[[], None]) -> ServiceStreamOptions[Any]:

@@ -30,7 +30,8 @@ class Endpoint:
     """Where to connect and who we are; without `ca` the system's authorities are trusted.
 
     Without a certificate the request is signed with the AWS credentials of the environment, over
-    WebSockets: for operators, whose rights come from IAM.
+    WebSockets: for operators, whose rights come from IAM. `receivers_reported` says whether the
+    broker's "no matching subscribers" means that nobody got a message.
     """
 
     host: str
@@ -39,6 +40,7 @@ class Endpoint:
     certificate: Path | None
     key: Path | None
     ca: Path | None = None
+    receivers_reported: bool = True
 
 
 @dataclass(frozen=True, slots=True)

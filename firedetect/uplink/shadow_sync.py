@@ -107,7 +107,6 @@ class ShadowSync:
 
     async def _wait(self) -> None:
         try:
-            # Not wait_for: it may swallow the end of this task when the trigger comes just then.
             async with asyncio.timeout(KEEP_FRESH_S):
                 await self._trigger.wait()
         except TimeoutError:

@@ -85,6 +85,7 @@ class MqttTransport:
         self._stopped = asyncio.Event()
         self._subscribed: set[str] = set()
         self._closing = False
+        self._receivers_reported = endpoint.receivers_reported
         self._allowed = float(MESSAGES_BURST)
         self._allowed_at_s = self._loop.time()
         self.client = new_client(endpoint, will, self)
@@ -104,7 +105,8 @@ class MqttTransport:
         self._closing = True
         self._end_connection()
         try:
-            await asyncio.wait_for(self._stopped.wait(), STOP_LIMIT_S)
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._stopped.wait()
         except TimeoutError:
             _log.warning("the connection did not end in time")
 
@@ -125,6 +127,8 @@ class MqttTransport:
         code = done.puback.reason_code
         if code is None:
             raise PublishRefusedError(f"{topic}: the broker ended the connection over it")
+        if code == _NOBODY and not self._receivers_reported:
+            return
         if code == _NOBODY:
             raise NoReceiverError(f"{topic}: acknowledged, but nobody is subscribed")
         if code != _SUCCESS:
@@ -188,7 +192,9 @@ class MqttTransport:
 
     def _change(self, state: LinkState) -> None:
         self._state = state
-        self._listener.link_changed(state)
+        # Another connection may be in use by now: what becomes of this one is no news.
+        if not self._closing:
+            self._listener.link_changed(state)
 
     def _has_stopped(self) -> None:
         self._stopped.set()
@@ -211,7 +217,8 @@ class MqttTransport:
 async def _acknowledged(sent: "asyncio.Future[Any]", topic: str) -> Any:  # noqa: ANN401 - the SDK has no types
     """Return what the broker answered; raises AckTimeoutError or LinkDownError."""
     try:
-        return await asyncio.wait_for(sent, ACK_TIMEOUT_S)
+        async with asyncio.timeout(ACK_TIMEOUT_S):
+            return await sent
     except TimeoutError as error:
         raise AckTimeoutError(f"{topic}: no acknowledgement within {ACK_TIMEOUT_S} s") from error
     except exceptions.AwsCrtError as error:

@@ -168,7 +168,8 @@ class WebServer:
             news = self._view.news(cursor)
             if news is not None:
                 text = f"data: {_dumps(news)}\n\n"
-                await asyncio.wait_for(response.write(text.encode()), self._write_limit_s)
+                async with asyncio.timeout(self._write_limit_s):
+                    await response.write(text.encode())
             await asyncio.sleep(self._period_s)
 
 

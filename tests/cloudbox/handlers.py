@@ -43,5 +43,13 @@ def hangs(_event, _context):
     threading.Event().wait(3)
 
 
+def slow(event, _context):
+    with open(event["log"], "a") as log:  # noqa: PTH123
+        log.write("begin\n")
+        log.flush()
+        threading.Event().wait(event["takes_s"])
+        log.write("end\n")
+
+
 def tick(event, _context):
     TICKS.append(event)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import urllib.request
 
 import boto3
+import psutil
 import pytest
 from awscrt import mqtt5
 from awsiot import mqtt5_client_builder
@@ -100,7 +102,7 @@ async def test_beats_telemetry_and_bad_messages_go_where_the_tier_says(tmp_path)
     async with running_box(tmp_path / "box") as box, thing_of(box, THING) as (thing, heard):
         await thing.subscribe([down_topic(THING)])
         beat = {"v": 1, "kind": "forged", "device": THING, "site": "cellar", "score": 0.25,
-                "sensors": {"gas": {"age_s": None}}}  # fmt: skip
+                "sensors": {"gas": {"age_s": 0.5}, "old": {"age_s": None}}}  # fmt: skip
         await thing.publish(beat_topic(THING), json.dumps(beat).encode())
         batch = {"batch_id": "b-1", "columns": {"score": [1, None]}}
         for _ in range(2):
@@ -250,6 +252,61 @@ async def test_boto3_reaches_shadows_topics_and_jobs(tmp_path):
         assert (await asyncio.to_thread(running.job, THING, job))["status"] == "QUEUED"
 
 
+async def test_boto3_is_told_what_aws_tells_it_of_jobs(tmp_path):
+    async with running_box(tmp_path / "box") as box:
+        iot, device = boto3.client("iot"), boto3.client("iot-jobs-data")
+
+        def things(*names):
+            return [f"arn:aws:iot:eu-central-1:123456789012:thing/{name}" for name in names]
+
+        def use():
+            drill = {"document": "{}", "targets": things(THING, "thing-2")}
+            iot.create_job(jobId="j1", **drill)
+            with pytest.raises(iot.exceptions.ResourceAlreadyExistsException):
+                iot.create_job(jobId="j1", **drill)
+            group = "arn:aws:iot:eu-central-1:123456789012:thinggroup/all"
+            for wrong in (
+                {"targets": [group]},
+                {"targets": [*things(THING), group]},
+                {"targets": things("a b")},
+                {"document": json.dumps({"a": "x" * 32_768})},
+                {"document": "no JSON"},
+            ):
+                with pytest.raises(iot.exceptions.InvalidRequestException):
+                    iot.create_job(jobId="j2", **(drill | wrong))
+            with pytest.raises(iot.exceptions.ResourceNotFoundException):
+                iot.describe_job_execution(thingName=THING, jobId="j2")
+            iot.cancel_job_execution(thingName="thing-2", jobId="j1")
+            with pytest.raises(iot.exceptions.InvalidStateTransitionException):
+                iot.cancel_job_execution(thingName="thing-2", jobId="j1")
+            with pytest.raises(iot.exceptions.ResourceNotFoundException):
+                iot.cancel_job_execution(thingName=THING, jobId="j2")
+            # An operator sees a job that is over, a device does not, as over MQTT.
+            found = iot.describe_job_execution(thingName="thing-2", jobId="j1")["execution"]
+            assert (found["status"], found["statusDetails"]) == ("CANCELED", {"detailsMap": {}})
+            with pytest.raises(device.exceptions.TerminalStateException):
+                device.describe_job_execution(thingName="thing-2", jobId="j1")
+            found = device.describe_job_execution(thingName=THING, jobId="$next")["execution"]
+            assert (found["jobId"], found["status"]) == ("j1", "QUEUED")
+
+        await asyncio.to_thread(use)
+        async with thing_of(box, THING) as (thing, heard):
+            await thing.subscribe([f"$aws/things/{THING}/jobs/#"])
+            begin = b'{"status": "IN_PROGRESS"}'
+            await thing.publish(f"$aws/things/{THING}/jobs/j1/update", begin)
+            await until(lambda: heard.on("j1/update/accepted"), "its beginning")
+
+        def cancel():
+            with pytest.raises(iot.exceptions.InvalidStateTransitionException):
+                iot.cancel_job_execution(thingName=THING, jobId="j1")
+            iot.cancel_job_execution(thingName=THING, jobId="j1", force=True)
+            return RunningBox(tmp_path / "box").job(THING, "j1")["status"]
+
+        assert await asyncio.to_thread(cancel) == "CANCELED"
+        iot.close()
+        device.close()
+
+
 def http(method, address, body=None):
     request = urllib.request.Request(address, data=body, method=method)  # noqa: S310 - the box's
     # Without it urllib calls the body a form, and moto reads it as one.
@@ -275,6 +332,16 @@ async def test_anybody_gets_and_puts_objects_by_their_addresses(tmp_path):
 def test_without_a_box_the_operator_is_told_what_to_type(tmp_path):
     with pytest.raises(BoxError, match="start it with `firedetect box`"):
         RunningBox(tmp_path)
+
+
+def test_the_description_that_a_killed_box_leaves_is_of_no_box(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / "box.json").write_text(json.dumps({"pid": gone.pid}))
+    with pytest.raises(BoxError, match="no box runs there"):
+        RunningBox(tmp_path)
+    (tmp_path / "box.json").write_text(json.dumps({"pid": os.getpid()}))
+    assert RunningBox(tmp_path).said == {"pid": os.getpid()}
 
 
 class Program:
@@ -319,6 +386,28 @@ def test_the_program_says_that_it_is_ready_and_ends_when_told(tmp_path, end):
         out, err = program.process.communicate(timeout=20)
         assert (program.process.returncode, out, err) == (0, "", "")
         assert not (tmp_path / "box" / "box.json").exists()
+
+
+def test_a_box_whose_broker_cannot_be_started_again_ends_with_one_line(tmp_path):
+    with Program(tmp_path / "box", "--json") as program:
+        assert json.loads(program.process.stdout.readline())["ready"]
+        (broker,) = psutil.Process(program.process.pid).children()
+        shutil.rmtree(tmp_path / "box" / "broker")
+        broker.kill()
+        _, err = program.process.communicate(timeout=30)
+        assert program.process.returncode == 1
+        assert "Traceback" not in err
+        said = [line for line in err.splitlines() if line.startswith("firedetect: ")]
+        assert len(said) == 1
+        assert "watch over the broker has ended" in said[0]
+
+
+async def test_whatever_part_of_a_box_ends_ends_the_box(tmp_path):
+    async with running_box(tmp_path / "box") as box:
+        shutil.rmtree(tmp_path / "box" / "ca" / "issued")
+        (tmp_path / "box" / "broker" / "access.new").mkdir()
+        with pytest.raises(BoxError, match="the box ends, its watch over the broker has ended"):
+            await asyncio.wait_for(box.ended(), 20)
 
 
 def test_the_program_says_in_plain_words_what_stops_it(tmp_path):

@@ -10,9 +10,16 @@ import sys
 import textwrap
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from firedetect.cloudbox import broker as broker_module
-from firedetect.cloudbox.authority import Authority, Validity
+from firedetect.cloudbox.authority import (
+    Authority,
+    Credentials,
+    Validity,
+    private_pem,
+    signing_request,
+)
 from firedetect.cloudbox.broker import Broker
 from firedetect.errors import BoxError
 from tests.fakes.box import client, need_mosquitto, running_broker, until
@@ -45,9 +52,9 @@ NOT_SAID = [
 ]
 
 
-async def denied(broker, name, topic):
+async def denied(broker, name, topic, certificate=None):
     """See a publish refused; mosquitto closes the connection after that, as AWS does."""
-    certificate = broker.authority.kept(name)
+    certificate = certificate or broker.authority.kept(name)
     async with client(broker, name, client_id="denied", certificate=certificate) as (one, _):
         with pytest.raises(BoxError, match="135"):
             await one.publish(topic, b"{}")
@@ -116,6 +123,64 @@ async def test_operators_and_the_claim_have_their_rights_only(tmp_path):
             await until(lambda: len(heard) == 2, "the operator hears shadows of all things")
 
 
+async def test_whoever_is_no_thing_has_no_rights_of_a_thing_of_that_name(tmp_path):
+    certificate_id = "0" * 64
+    key = ec.generate_private_key(ec.SECP256R1())
+    async with running_broker(tmp_path) as broker, client(broker, "cloud") as (cloud, heard):
+        unregistered = Credentials(tmp_path / "new.crt", tmp_path / "new.key", broker.authority.ca)
+        pem = broker.authority.sign(signing_request(key), certificate_id)
+        unregistered.certificate.write_text(pem)
+        unregistered.key.write_text(private_pem(key))
+        files = {name: broker.authority.kept(name) for name in ("claim", "operator", "operator-2")}
+        await cloud.subscribe(["#", "$aws/#"])
+        for name, certificate in (files | {certificate_id: unregistered}).items():
+            for topic in (
+                f"firedetect/{name}/alert",
+                f"firedetect/{name}/event",
+                f"$aws/rules/firedetect_beat/firedetect/{name}/beat",
+                f"$aws/things/{name}/shadow/update",
+                f"$aws/things/{name}/jobs/start-next",
+                f"$aws/things/{name}/defender/metrics/json",
+            ):
+                await denied(broker, name, topic, certificate)
+        for topic in (
+            "$aws/certificates/create-from-csr/json",
+            "$aws/provisioning-templates/firedetect/provision/json",
+        ):
+            await denied(broker, certificate_id, topic, unregistered)
+        async with (
+            client(broker, certificate_id, certificate=unregistered) as (nobody, deaf),
+            client(broker, "claim", certificate=files["claim"]) as (claim, claim_heard),
+        ):
+            await nobody.subscribe(["#", "$aws/#"])
+            await claim.subscribe(["#", "$aws/#"])
+            for name in ("claim", certificate_id):
+                await cloud.publish(f"firedetect/{name}/down", b"{}")
+                await cloud.publish(f"$aws/things/{name}/shadow/update/delta", b"{}")
+            await cloud.publish("$aws/certificates/create/json/accepted", b"{}")
+            await until(lambda: claim_heard, "the claim hears an answer")
+            assert [topic for topic, _ in claim_heard] == ["$aws/certificates/create/json/accepted"]
+            assert deaf == []
+        own = {topic for topic, _ in heard if "/down" not in topic and "delta" not in topic}
+        assert own == {"$aws/certificates/create/json/accepted"}
+
+
+async def test_a_certificate_that_another_process_issues_has_its_rights_soon(tmp_path):
+    async with running_broker(tmp_path) as broker, client(broker, "cloud") as (cloud, heard):
+        await cloud.subscribe(["firedetect/+/alert"])
+        made = Authority(tmp_path / "ca").issue(THING)
+        held = [path.rename(tmp_path / path.name) for path in (made.certificate, made.key)]
+        Authority(tmp_path / "ca").issue(THING)
+        elsewhere = Credentials(*held, made.ca)
+        access = tmp_path / "broker" / "access"
+        await until(lambda: f"user {THING}\n" in access.read_text(), "the rights")
+        async with client(broker, THING, certificate=elsewhere) as (thing, _):
+            assert await thing.publish(f"firedetect/{THING}/alert", b"{}") == 0
+        broker.authority.withdraw(THING)
+        await denied(broker, THING, f"firedetect/{THING}/alert", elsewhere)
+        assert len(heard) == 1
+
+
 async def test_after_a_crash_the_cloud_is_subscribed_again(tmp_path):
     async with (
         running_broker(tmp_path) as broker,
@@ -139,10 +204,11 @@ async def test_after_a_crash_the_cloud_is_subscribed_again(tmp_path):
 
 async def test_a_durable_session_survives_a_crash(tmp_path):
     async with running_broker(tmp_path, durable=True) as broker:
-        certificate = broker.authority.kept("cloud")
+        # Both before the first leaves: new rights would end what is queued for whoever is absent.
+        certificate, own = broker.authority.kept_all(["cloud", THING])
         async with client(broker, "cloud", certificate=certificate) as (cloud, _):
             await cloud.subscribe(["firedetect/+/alert"])
-        async with client(broker, THING) as (thing, _):
+        async with client(broker, THING, certificate=own) as (thing, _):
             assert await thing.publish(f"firedetect/{THING}/alert", b'{"n": 1}') == 0
         stored = tmp_path / "broker" / "mosquitto.db"
         await until(lambda: stored.exists() and b'"n"' in stored.read_bytes(), "it is on disk")

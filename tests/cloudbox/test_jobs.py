@@ -1,6 +1,7 @@
-"""The jobs service against AWS's published words; each case names its page.
+"""The jobs service against AWS's published words; each case names its page, or says it is ours.
 
-Pages of docs.aws.amazon.com/iot/latest/developerguide, read in awsdocs/aws-iot-docs.
+Pages of docs.aws.amazon.com/iot/latest/developerguide, read in awsdocs/aws-iot-docs; lengths,
+patterns and errors over HTTP are those of the service models `iot` and `iot-jobs-data` in botocore.
 """
 
 import json
@@ -15,6 +16,8 @@ from firedetect.errors import BoxError
 API = "jobs-mqtt-api"
 ERR = "jobs-api (ErrorResponse)"
 DATA = "jobs-mqtt-https-api"
+MODEL = "botocore's model of iot-jobs-data"
+OURS = "not published, our choice"
 T0 = 1_767_225_600
 START, PENDING, NEXT = ("start-next", {}), ("get", {}), ("$next/get", {})
 
@@ -103,7 +106,7 @@ CASES = [
     Case(API, "each update increments the version; details stay if not given", 1,
          [to("IN_PROGRESS", statusDetails={"a": "1"}), to("IN_PROGRESS"), ("j1/get", {})],
          execution("j1", "IN_PROGRESS", 3, statusDetails={"a": "1"})),
-    Case(API, "details given replace the former ones", 1,
+    Case(OURS, "details given replace the former ones", 1,
          [to("IN_PROGRESS", statusDetails={"a": "1"}),
           to("IN_PROGRESS", statusDetails={"b": "2"}), ("j1/get", {})],
          execution("j1", "IN_PROGRESS", 3, statusDetails={"b": "2"})),
@@ -130,6 +133,16 @@ CASES = [
     Case(ERR, "InvalidTopic", 1, [("j1/do", {})], code("InvalidTopic")),
     Case(DATA, "a detail is a string of at most 1024 characters", 1,
          [to("IN_PROGRESS", statusDetails={"a": "x" * 1025})], code("InvalidRequest")),
+    Case(MODEL, "a detail has no control characters: DetailsValue [^\\p{C}]+", 1,
+         [to("IN_PROGRESS", statusDetails={"a": "one\ntwo"})], code("InvalidRequest")),
+    Case(MODEL, "a detail has no characters that cannot be shown, such as U+200B", 1,
+         [to("IN_PROGRESS", statusDetails={"a": "one\u200btwo"})], code("InvalidRequest")),
+    Case(MODEL, "a detail may have any letters and spaces", 1,
+         [to("IN_PROGRESS", statusDetails={"a": "größer als 5 \u00b0C"})], exactly()),
+    Case(OURS, "$next is published for get only: no update of it", 1,
+         [to("IN_PROGRESS", "$next")], code("InvalidRequest")),
+    Case(OURS, "a client token has at most 64 characters, as ClientRequestToken", 1,
+         [to("IN_PROGRESS", clientToken="x" * 65)], code("InvalidRequest")),
 ]  # fmt: skip
 
 
@@ -142,7 +155,7 @@ def jobs():
 
 def queue(jobs, count):
     for number in range(1, count + 1):
-        jobs.create("thing-1", f"j{number}", {"op": "drill", "number": number})
+        jobs.create(["thing-1"], f"j{number}", {"op": "drill", "number": number})
 
 
 async def ask(jobs, place, request):
@@ -160,7 +173,7 @@ async def test_as_published(jobs, case):
 
 
 def test_there_are_enough_published_cases():
-    assert len(CASES) >= 15
+    assert sum(case.page != OURS for case in CASES) >= 15
 
 
 async def test_the_client_token_comes_back_in_both_answers(jobs):
@@ -175,10 +188,10 @@ def notices(replies):
 
 
 def test_creation_gives_notice_of_the_list_and_of_a_new_next_one(jobs):
-    first = notices(jobs.create("thing-1", "j1", {}))
+    first = notices(jobs.create(["thing-1"], "j1", {}))
     assert [job["jobId"] for job in first["notify"]["jobs"]["QUEUED"]] == ["j1"]
     assert first["notify-next"]["execution"]["jobId"] == "j1"
-    second = notices(jobs.create("thing-1", "j2", {}))
+    second = notices(jobs.create(["thing-1"], "j2", {}))
     assert set(second) == {"notify"}
 
 
@@ -219,10 +232,24 @@ async def test_cancel_takes_a_queued_job_and_one_in_progress_only_with_force(job
 def test_a_name_is_taken_once(jobs):
     queue(jobs, 1)
     with pytest.raises(BoxError, match="already"):
-        jobs.create("thing-1", "j1", {})
+        jobs.create(["thing-1"], "j1", {})
+    with pytest.raises(BoxError, match="already"):
+        jobs.create(["thing-2"], "j1", {})
     with pytest.raises(BoxError, match="name"):
-        jobs.create("thing-1", "a/b", {})
-    assert len(jobs.create("thing-2", "j1", {})) == 2
+        jobs.create(["thing-1"], "a/b", {})
+    with pytest.raises(BoxError, match="names of things"):
+        jobs.create(["thing-2", "cloud"], "j2", {})
+    assert jobs.pending("thing-2") == []
+    assert len(jobs.create(["thing-2", "thing-2"], "j2", {})) == 2
+    jobs.create(["thing-1", "thing-2"], "j3", {})
+    assert [one.job_id for one in jobs.pending("thing-2")] == ["j2", "j3"]
+
+
+def test_a_document_has_at_most_32768_bytes(jobs):
+    room = 32_768 - len('{"a":""}')
+    jobs.create(["thing-1"], "j1", {"a": "x" * room})
+    with pytest.raises(BoxError, match="32768 bytes"):
+        jobs.create(["thing-1"], "j2", {"a": "x" * (room + 1)})
 
 
 async def test_jobs_survive_a_restart(tmp_path):

@@ -1,6 +1,9 @@
 """Fleet provisioning and Device Defender against AWS's published words; each case names its page.
 
-Pages of docs.aws.amazon.com/iot/latest/developerguide, read in awsdocs/aws-iot-docs.
+Pages of docs.aws.amazon.com/iot/latest/developerguide, read in awsdocs/aws-iot-docs. Their error
+answers have a statusCode, an errorCode and an errorMessage, but no list of values. Published is the
+hook's ACCESS_DENIED alone; InvalidCertificateOwnershipToken with 400 was seen from AWS in
+aws/aws-iot-device-sdk-js-v2 issue 69. Every other status and code is our choice.
 """
 
 import json
@@ -19,6 +22,8 @@ API = "fleet-provision-api"
 HOOK = "pre-provisioning-hook"
 CREATE = "$aws/certificates/create/json"
 CSR = "$aws/certificates/create-from-csr/json"
+OURS = "not published, our choice"
+SEEN = "aws/aws-iot-device-sdk-js-v2 issue 69"
 PROVISION = "$aws/provisioning-templates/firedetect/provision/json"
 
 
@@ -117,42 +122,42 @@ CASES = [
      lambda desk: desk.certificate(), certificate(with_key=False)),
     (API, "CreateKeysAndCertificate returns the key too",
      lambda desk: desk.ask(CREATE, {}), certificate(with_key=True)),
-    (API, "a request that is no signing request",
+    (OURS, "a request that is no signing request",
      lambda desk: desk.ask(CSR, {"certificateSigningRequest": "nonsense"}),
      refused(400, "InvalidCertificateSigningRequest")),
-    (API, "no signing request at all", lambda desk: desk.ask(CSR, {}),
+    (OURS, "no signing request at all", lambda desk: desk.ask(CSR, {}),
      refused(400, "InvalidCertificateSigningRequest")),
     (API, "RegisterThing answers with the thing's name and configuration",
      lambda desk: desk.register(), registered),
-    (API, "an ownership token that nobody was given",
+    (SEEN, "an ownership token that nobody was given",
      lambda desk: desk.register(certificateOwnershipToken="guess"),
      refused(400, "InvalidCertificateOwnershipToken")),
-    (API, "no ownership token", lambda desk: desk.register(certificateOwnershipToken=None),
+    (SEEN, "no ownership token", lambda desk: desk.register(certificateOwnershipToken=None),
      refused(400, "InvalidCertificateOwnershipToken")),
     (API, "the ownership token expires after one hour", with_old_token,
      refused(400, "InvalidCertificateOwnershipToken")),
-    (API, "a used token registers nothing else", with_used_token,
+    (OURS, "a used token registers nothing else", with_used_token,
      refused(400, "InvalidCertificateOwnershipToken")),
-    (API, "a parameter that the template needs", lambda desk: desk.register(parameters={}),
+    (OURS, "a parameter that the template needs", lambda desk: desk.register(parameters={}),
      refused(400, "InvalidParameter")),
-    (API, "a parameter that the template does not know",
+    (OURS, "a parameter that the template does not know",
      lambda desk: desk.register(parameters={"ThingName": "a", "Owner": "me"}),
      refused(400, "InvalidParameter")),
-    (API, "parameters are strings",
+    (OURS, "parameters are strings",
      lambda desk: desk.register(parameters={"ThingName": 7}), refused(400, "InvalidParameter")),
-    (API, "a payload that is no JSON", lambda desk: desk.ask(PROVISION, b"\xa1"),
+    (OURS, "a payload that is no JSON", lambda desk: desk.ask(PROVISION, b"\xa1"),
      refused(400, "InvalidPayload")),
-    (API, "the payload format cbor, which the box does not have",
+    (OURS, "the payload format cbor, which the box does not have",
      lambda desk: desk.ask(CSR.replace("json", "cbor"), b"\xa0"),
      refused(415, "UnsupportedPayloadFormat")),
     (HOOK, "allowProvisioning true lets the device in",
      lambda desk: with_hook(desk, {"allowProvisioning": True}), registered),
     (HOOK, "without allowProvisioning it fails with ACCESS_DENIED",
-     lambda desk: with_hook(desk, {"allowProvisioning": False}), refused(403, "AccessDenied")),
-    (HOOK, "allowProvisioning must be true, a word is not enough",
-     lambda desk: with_hook(desk, {"allowProvisioning": "true"}), refused(403, "AccessDenied")),
+     lambda desk: with_hook(desk, {"allowProvisioning": False}), refused(403, "ACCESS_DENIED")),
+    (OURS, "allowProvisioning must be true: the page has it with and without quotes",
+     lambda desk: with_hook(desk, {"allowProvisioning": "true"}), refused(403, "ACCESS_DENIED")),
     (HOOK, "if the function fails the request fails with ACCESS_DENIED",
-     lambda desk: with_hook(desk, RuntimeError("broken")), refused(403, "AccessDenied")),
+     lambda desk: with_hook(desk, RuntimeError("broken")), refused(403, "ACCESS_DENIED")),
 ]  # fmt: skip
 
 
@@ -164,7 +169,7 @@ async def test_as_published(desk, ask, check):
 
 
 def test_there_are_enough_published_cases():
-    assert len(CASES) >= 8
+    assert sum(case[0] != OURS for case in CASES) >= 8
 
 
 async def test_rights_come_with_the_registration_and_only_then(desk):

@@ -60,9 +60,8 @@ async def test_a_message_runs_every_rule_whose_filter_matches():
     running = engine(
         performed,
         one=("SELECT * FROM 'firedetect/+/alert'",),
-        two=("SELECT a FROM 'firedetect/#'",),
+        two=("SELECT a AS a FROM 'firedetect/#'",),
         other=("SELECT * FROM 'elsewhere'",),
-        picky=("SELECT * FROM 'firedetect/#' WHERE a > 1",),
     )
     assert await hear(running, "firedetect/t/alert", {"a": 1})
     assert [text for _, text, _ in performed] == ["one", "two"]
@@ -73,12 +72,12 @@ async def test_basic_ingest_runs_exactly_its_rule_and_hides_the_prefix():
     performed = Performed()
     running = engine(
         performed,
-        one=("SELECT topic() AS t, topic(2) AS thing FROM 'never/matches'",),
+        one=("SELECT topic(1) AS t, topic(2) AS thing FROM 'never/matches'",),
         two=("SELECT * FROM '#'",),
     )
     await hear(running, "$aws/rules/one/firedetect/t/beat")
     await hear(running, "$aws/rules/unknown/firedetect/t/beat")
-    assert [found[2] for found in performed] == [{"t": "firedetect/t/beat", "thing": "t"}]
+    assert [found[2] for found in performed] == [{"t": "firedetect", "thing": "t"}]
 
 
 async def test_reserved_topics_are_not_for_rules():
@@ -199,7 +198,7 @@ def test_a_missing_tier_is_said(tmp_path):
 HERE = "tests.cloudbox.handlers"
 
 
-def functions(failed, *names, timeout_s=5.0):
+def functions(failed, *names, timeout_s=5.0, **limits):
     parts = {
         name: FunctionPart(handler=f"{HERE}.{name}", timeout_s=timeout_s, failure_queue="q")
         for name in names
@@ -208,7 +207,7 @@ def functions(failed, *names, timeout_s=5.0):
     async def keep(queue, record):
         failed.append((queue, record))
 
-    return Functions(parts, keep, SystemClock(), retry_delays_s=(0.01, 0.01))
+    return Functions(parts, keep, SystemClock(), retry_delays_s=(0.01, 0.01), **limits)
 
 
 async def test_a_handler_gets_event_and_context_and_its_answer_comes_back():
@@ -254,6 +253,28 @@ async def test_every_failure_is_stated(name, words):
 async def test_a_handler_that_hangs_is_given_up():
     with pytest.raises(FunctionFailedError, match=r"timed out after 0\.10 seconds"):
         await functions([], "hangs", timeout_s=0.1).invoke("hangs", {})
+
+
+async def test_a_retry_does_not_begin_beside_the_run_that_was_given_up(tmp_path):
+    failed, log = [], tmp_path / "log"
+    running = functions(failed, "slow", timeout_s=0.1)
+    assert not await running.invoke_event("slow", {"log": str(log), "takes_s": 0.3})
+    assert failed[0][1]["requestContext"]["approximateInvokeCount"] == 3
+    await until(lambda: log.read_text() == "begin\nend\n" * 3, "three runs, one after the other")
+
+
+async def test_a_function_whose_thread_does_not_end_is_out_of_order_until_it_has(tmp_path):
+    failed, log = [], tmp_path / "log"
+    running = functions(failed, "slow", timeout_s=0.1, thread_end_limit_s=0.1)
+    assert not await running.invoke_event("slow", {"log": str(log), "takes_s": 1.0})
+    assert not await running.invoke_event("slow", {"log": str(log), "takes_s": 0.0})
+    assert log.read_text() == "begin\n"
+    for _, record in failed:
+        assert "no other one begins" in record["responsePayload"]["errorMessage"]
+    await until(lambda: log.read_text() == "begin\nend\n", "the end of the thread")
+    await until(running._given_up["slow"].done, "the end of it")
+    assert await running.invoke_event("slow", {"log": str(log), "takes_s": 0.0})
+    assert len(failed) == 2
 
 
 async def test_a_schedule_runs_its_function_again_and_again():

@@ -10,8 +10,8 @@ from firedetect.cloudbox.rules_sql import parse, parse_template
 from firedetect.cloudbox.rules_values import Occasion
 from firedetect.errors import RuleError
 
-MESSAGE = {"a": 1, "b": {"c": "x", "d": [1, 2]}, "t": True, "n": None, "level": "alert", "z": 0}
-OCCASION = Occasion("firedetect/thing-1/alert", MESSAGE, 1_767_225_600_123, "client", "principal")
+MESSAGE = {"a": 1, "b": {"c": "x", "d": [1, 2]}, "t": True, "n": None, "level": "alert", "f": 0.5}
+OCCASION = Occasion("firedetect/thing-1/alert", MESSAGE, 1_767_225_600_123)
 
 
 def ask(sql):
@@ -23,56 +23,20 @@ def ask(sql):
     [
         ("SELECT *", MESSAGE),
         ("SELECT * FROM 'firedetect/+/alert'", MESSAGE),
-        ("select a, b.c from 'x'", {"a": 1, "c": "x"}),
-        ("SELECT b.c AS name", {"name": "x"}),
-        ("SELECT missing, a", {"a": 1}),
-        ("SELECT b.c.deeper, a", {"a": 1}),
+        ("select a as x, b.c as y from 'x'", {"x": 1, "y": "x"}),
+        ("SELECT b.d AS list, b AS object", {"list": [1, 2], "object": MESSAGE["b"]}),
+        ("SELECT missing AS m, a AS a", {"a": 1}),
+        ("SELECT b.c.deeper AS m, a AS a", {"a": 1}),
+        ("SELECT *, 15 AS speed", MESSAGE | {"speed": 15}),
         ("SELECT *, topic(2) AS thing", MESSAGE | {"thing": "thing-1"}),
         ("SELECT *, 'forged' AS level", MESSAGE | {"level": "forged"}),
-        ("SELECT topic() AS t", {"t": "firedetect/thing-1/alert"}),
-        ("SELECT topic(9) AS t, a", {"a": 1}),
+        ("SELECT topic(9) AS t, a AS a", {"a": 1}),
         ("SELECT timestamp() AS ms", {"ms": 1_767_225_600_123}),
-        ("SELECT clientid() AS c, principal() AS p", {"c": "client", "p": "principal"}),
-        ("SELECT 1 + 2 * 3 AS n", {"n": 7}),
-        ("SELECT (1 + 2) * 3 AS n", {"n": 9}),
-        ("SELECT 7 % 4 - -1 AS n", {"n": 4}),
-        ("SELECT a / 4 AS n", {"n": 0.25}),
-        ("SELECT a / z AS n, a", {"a": 1}),
-        ("SELECT t + 1 AS n, a", {"a": 1}),
-        ("SELECT 'it''s' AS s", {"s": "it's"}),
-        ("SELECT [1, 'x', missing] AS l", {"l": [1, "x"]}),
-        ("SELECT n AS n", {"n": None}),
-        ("SELECT a WHERE a = 1", {"a": 1}),
-        ("SELECT a WHERE a = 1.0", {"a": 1}),
-        ("SELECT a WHERE a <> 1", None),
-        ("SELECT a WHERE t = 1", None),
-        ("SELECT a WHERE level = 'alert' AND NOT (a > 1)", {"a": 1}),
-        ("SELECT a WHERE a > 1 OR level IN ['alert', 'emergency']", {"a": 1}),
-        ("SELECT a WHERE 2 IN b.d", {"a": 1}),
-        ("SELECT a WHERE t IN [1]", None),
-        ("SELECT a WHERE missing = 1", None),
-        ("SELECT a WHERE NOT missing", None),
-        ("SELECT a WHERE missing <> 1", None),
-        ("SELECT a WHERE level < 'b'", {"a": 1}),
-        ("SELECT a WHERE level < 5", None),
-        ("SELECT a WHERE n = NULL", {"a": 1}),
-        ("SELECT a WHERE t", {"a": 1}),
-        ("SELECT a WHERE NOT NOT t", {"a": 1}),
-        ("SELECT a WHERE a", None),
+        ("SELECT n AS n, t AS t", {"n": None, "t": True}),
     ],
 )
 def test_what_is_selected(sql, wanted):
     assert ask(sql) == wanted
-
-
-def test_types_are_kept():
-    assert ask("SELECT a WHERE a = TRUE") is None
-    assert type(ask("SELECT 1 + 1 AS n")["n"]) is int
-
-
-def test_every_new_uuid_is_another():
-    one, other = ask("SELECT newuuid() AS u"), ask("SELECT newuuid() AS u")
-    assert one != other
 
 
 @pytest.mark.parametrize(
@@ -80,26 +44,46 @@ def test_every_new_uuid_is_another():
     [
         ("", r"position 1 \(the end\): SELECT is expected"),
         ("UPDATE x", r"position 1 \('UPDATE'\): SELECT is expected"),
-        ("SELECT a FROM topic", r"position 15 \('topic'\): FROM needs a topic filter"),
-        ("SELECT a WHERE a != 1", r"position 18 \('!'\): is no part of our SQL"),
-        ("SELECT a b", r"position 10 \('b'\): is not understood"),
-        ("SELECT a + 1", r"position 8 \('a'\): an expression needs AS"),
-        ("SELECT topic(2)", "an expression needs AS"),
-        ("SELECT topic(0) AS t", r"position 14 \('0'\): levels of a topic are counted from 1"),
-        ("SELECT get_thing_shadow('x') AS s", r"position 8 .* there is no function"),
-        ("SELECT count(*) AS n", "there is no function count here"),
+        ("SELECT a AS a FROM topic", r"position 20 \('topic'\): FROM needs a topic filter"),
+        ("SELECT a", "AS and a name are expected"),
+        ("SELECT a b", r"position 10 \('b'\): AS and a name are expected"),
+        ("SELECT topic(2)", "AS and a name are expected"),
         ("SELECT a AS 'x'", "AS needs a name"),
-        ("SELECT a WHERE", r"\(the end\): a value is expected"),
-        ("SELECT a WHERE (a = 1", r"\) is expected"),
-        ("SELECT CASE a WHEN 1 THEN 2 END AS x", "is not understood"),
-        ("SELECT a.* FROM 'x'", "a path goes on with a name"),
-        ("SELECT VALUE a", "is not understood"),
-        ("SELECT (SELECT a) AS x", "a value is expected"),
-        ("SELECT a WHERE a LIKE 'x'", "is not understood"),
-        ("SELECT a; DROP", "is no part of our SQL"),
-        ("SELECT " + "(" * 50 + "1" + ")" * 50 + " AS x", "nested deeper than 20"),
-        ("SELECT a FROM 'x' FROM 'y'", "is not understood"),
+        ("SELECT a AS value", "AS needs a name"),
+        ("SELECT a.* AS a", "a path goes on with a name"),
+        ("SELECT VALUE a AS a", "a value is expected"),
+        ("SELECT a AS a FROM 'x' FROM 'y'", "is not understood"),
         ("SELECT 'open AS x", "is no part of our SQL"),
+        ("SELECT 'it''s' AS x", "is no part of our SQL"),
+        (r"SELECT '\\n' AS x", "is no part of our SQL"),
+        ("SELECT 1.5 AS x", "is no part of our SQL"),
+        ("SELECT 5m AS x", "is no part of our SQL"),
+        ("SELECT -1 AS x", "is no part of our SQL"),
+        ("SELECT topic(0) AS t", r"position 14 \('0'\): a level of the topic is expected"),
+        ("SELECT topic() AS t", "a level of the topic is expected"),
+        ("SELECT topic(a) AS t", "a level of the topic is expected"),
+        ("SELECT timestamp(1) AS t", r"\) is expected"),
+        ("SELECT TOPIC(2) AS t", "there is no function TOPIC here"),
+        ("SELECT clientid() AS c", "there is no function clientid here"),
+        ("SELECT principal() AS c", "there is no function principal here"),
+        ("SELECT newuuid() AS c", "there is no function newuuid here"),
+        ("SELECT get_thing_shadow('x') AS s", r"position 8 .* there is no function"),
+        ("SELECT * WHERE a = 1", "is no part of our SQL"),
+        ("SELECT * FROM 'x' WHERE a", "is not understood"),
+        ("SELECT a + 1 AS x", "is no part of our SQL"),
+        ("SELECT a * 2 AS x", "AS and a name are expected"),
+        ("SELECT a = 1 AS x", "is no part of our SQL"),
+        ("SELECT NOT a AS x", "a value is expected"),
+        ("SELECT a AND t AS x", "AS and a name are expected"),
+        ("SELECT a IN b.d AS x", "AS and a name are expected"),
+        ("SELECT [1] AS x", "is no part of our SQL"),
+        ("SELECT b.d[0] AS x", "is no part of our SQL"),
+        ("SELECT (a) AS x", "a value is expected"),
+        ("SELECT TRUE AS x", "a value is expected"),
+        ("SELECT NULL AS x", "a value is expected"),
+        ("SELECT CASE a WHEN 1 THEN 2 END AS x", "a value is expected"),
+        ("SELECT (SELECT a) AS x", "a value is expected"),
+        ("SELECT a; DROP", "is no part of our SQL"),
     ],
 )
 def test_everything_else_is_an_error_with_its_place(sql, words):
@@ -113,29 +97,19 @@ def test_no_text_does_worse_than_a_stated_error(text):
         parse(f"SELECT {text}").result(OCCASION)
 
 
-NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
-
-
-@given(NUMBERS, NUMBERS, st.sampled_from("+-*/%"))
-def test_arithmetic_never_raises_and_gives_numbers_that_json_has(left, right, sign):
-    occasion = Occasion("t", {"l": left, "r": right}, 0)
-    found = parse(f"SELECT l {sign} r AS n").result(occasion)
-    assert found == {} or abs(found["n"]) < float("inf")
-
-
 def test_templates_are_filled_from_the_message():
     filled = parse_template("telemetry/${topic(2)}/${a}-${b.c}.json")
     assert filled(OCCASION) == "telemetry/thing-1/1-x.json"
     assert parse_template("plain")(OCCASION) == "plain"
 
 
-@pytest.mark.parametrize("text", ["${a", "x ${a + }", "${nonsense()}"])
+@pytest.mark.parametrize("text", ["${a", "x ${a + }", "${nonsense()}", "${a + 1}", "${}"])
 def test_a_template_that_is_not_understood_is_refused(text):
     with pytest.raises(RuleError):
         parse_template(text)
 
 
-@pytest.mark.parametrize("text", ["${missing}", "${b}", "${t}", "${n}"])
+@pytest.mark.parametrize("text", ["${missing}", "${b}", "${t}", "${n}", "${f}"])
 def test_a_template_without_a_value_is_an_error_of_that_message(text):
-    with pytest.raises(RuleError, match="no value"):
+    with pytest.raises(RuleError, match="no whole number"):
         parse_template(text)(OCCASION)

@@ -72,7 +72,7 @@ async def test_amazons_jobs_client(tmp_path):
         await thing.subscribe([f"$aws/things/{THING}/jobs/notify-next"])
         jobs = iotjobs.IotJobsClientV2(thing._client, OPTIONS)
         await publish_all(
-            services.connection, services.jobs.create(THING, "j1", {"op": "drill", "v": 1})
+            services.connection, services.jobs.create([THING], "j1", {"op": "drill", "v": 1})
         )
         await until(lambda: heard.on("notify-next"), "the notice of the job")
         started = await done(

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firedetect.commissioning.gas import FILMS, MIN_READINGS, CleanAir
+from firedetect.commissioning.gas import MIN_READINGS, CleanAir, change_of, moved_too_far
 from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
+from firedetect.features.baseline import DRIFT_LIMIT
+from firedetect.features.gas import FILMS, counts_at, log_resistance
 from firedetect.readings import GasCounts
 
 CLEAN = {"no2": 40.0, "c2h5oh": 70.0, "voc": 90.0, "co": 760.0}
@@ -75,3 +77,34 @@ def test_no_readings_raise(rows):
     for number, (no2, c2h5oh, voc, co) in enumerate(rows):
         clean_air.reading(GasCounts(number, no2, c2h5oh, voc, co))
     assert clean_air.baseline()
+
+
+def moved(film, by_log):
+    """The clean baseline with one film's resistance changed."""
+    return GasBaseline(**CLEAN | {film: counts_at(log_resistance(CLEAN[film]) + by_log)})
+
+
+@pytest.mark.parametrize("film", FILMS)
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_baseline_may_be_moved_as_far_as_it_may_drift_and_no_further(film, sign):
+    clean = GasBaseline(**CLEAN)
+    assert moved_too_far(clean, moved(film, sign * (DRIFT_LIMIT - 1e-6))) == ""
+    found = moved_too_far(clean, moved(film, sign * (DRIFT_LIMIT + 1e-6)))
+    assert found.startswith("too far from the baseline in force")
+    assert f"{film} {CLEAN[film]:.1f} -> " in found
+    assert [other for other in FILMS if f" {other} " in found] == [film]
+    assert f"(resistance x {math.exp(sign * DRIFT_LIMIT):.2f})" in found
+
+
+def test_every_film_that_is_too_far_is_named():
+    far = GasBaseline(no2=CLEAN["no2"], c2h5oh=300.0, voc=400.0, co=760.0)
+    found = moved_too_far(GasBaseline(**CLEAN), far)
+    assert [film for film in FILMS if f" {film} " in found] == ["c2h5oh", "voc"]
+
+
+def test_a_change_is_told_on_one_line():
+    new = GasBaseline(**CLEAN | {"voc": 93.25})
+    assert change_of(GasBaseline(**CLEAN), new) == (
+        "no2 40.0 -> 40.0, c2h5oh 70.0 -> 70.0, voc 90.0 -> 93.2, co 760.0 -> 760.0"
+    )
+    assert change_of(None, new).startswith("no2 none -> 40.0, c2h5oh none -> 70.0")

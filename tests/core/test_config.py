@@ -248,3 +248,12 @@ def test_a_missing_gas_calibration_is_said(tmp_path):
 def test_a_number_that_is_none_is_no_threshold():
     with pytest.raises(ValidationError):
         Thresholds(alert=math.nan)
+
+
+def test_a_second_path_without_a_first_one_is_refused(tmp_path):
+    path = tmp_path / "firedetect.toml"
+    path.write_text('[uplink]\nsecond_path_url = "http://127.0.0.1:1/alarm"\n')
+    with pytest.raises(ConfigError, match=r"uplink.*set endpoint, too"):
+        load_settings(path)
+    path.write_text(path.read_text() + 'endpoint = "127.0.0.1"\n')
+    assert load_settings(path).uplink.second_path_url == "http://127.0.0.1:1/alarm"

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firedetect.config import Settings
 from firedetect.contract.settings import DecisionSettings
@@ -82,7 +83,7 @@ def store(world, tmp_path):
 
 def install(store, world, library, source, *, trusted=True, **changed):
     path = source if not isinstance(source, str) else world / source
-    present = choose_model(store).scorer
+    present = changed.pop("present", None) or choose_model(store).scorer
     return store.install(
         path,
         trusted_keys=world / "trusted" if trusted else None,
@@ -260,15 +261,22 @@ def edit(folder, **fields):
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
-def golden_off(folder, _world):
+def edit_signed(folder, world, **fields):
+    """Change the manifest as somebody does who has the key: no check stands before ours."""
+    edit(folder, **fields)
+    key = load_pem_private_key((world / "release.key").read_bytes(), None)
+    (folder / "signature").write_bytes(key.sign((folder / "manifest.json").read_bytes()))
+
+
+def golden_off(folder, world):
     golden = json.loads((folder / "manifest.json").read_text())["golden"]
     golden["margins"][3] += 1.0
-    edit(folder, golden=golden)
+    edit_signed(folder, world, golden=golden)
 
 
-def canary_off(folder, _world):
+def canary_off(folder, world):
     canary = json.loads((folder / "manifest.json").read_text())["canary"]
-    edit(folder, canary=canary | {"fire": canary["quiet"]})
+    edit_signed(folder, world, canary=canary | {"fire": canary["quiet"]})
 
 
 def by_another_key(folder, _world):
@@ -281,9 +289,14 @@ REFUSED = {
     "flipped bit in the signature": ("v2", lambda f, _: flip(f / "signature"), "trusted keys"),
     "manifest changed after signing": ("v2", lambda f, _: edit(f, seed=5), "manifest was changed"),
     "no manifest": ("v2", lambda f, _: (f / "manifest.json").unlink(), "manifest.json"),
+    "not even JSON, unsigned": (
+        "v2",
+        lambda f, _: (f / "manifest.json").write_text("[" * 100_000),
+        "manifest was changed",
+    ),
     "unsigned": ("v2", lambda f, _: (f / "signature").unlink(), "is not signed"),
     "wrong key": ("v2", by_another_key, "none of the trusted keys (release.pub)"),
-    "other schema": ("v2", lambda f, _: edit(f, schema_id="feedbeef"), "schema feedbeef"),
+    "other schema": ("v2", lambda f, w: edit_signed(f, w, schema_id="feedbeef"), "schema feedbeef"),
     "failing golden row": ("v2", golden_off, "golden margins differ"),
     "failing canary": ("v2", canary_off, "the canary fire scores"),
     "old version": ("v0", lambda *_: None, "version 0.9.9 is older than 1.0.0"),
@@ -320,6 +333,14 @@ def test_a_bad_bundle_is_refused_and_changes_nothing(store, world, library, tmp_
     assert used(store) == "1.0.0"
     assert store.named == ()
     assert folders(store) == []
+
+
+def test_a_bundle_that_is_active_but_not_in_use_is_tried_and_used(store, world, library):
+    installed = install(store, world, library, world / "v2")
+    shipped = Scorer(load_bundle(world / "shipped"))
+    again = install(store, world, library, world / "v2", present=shipped)
+    assert again.changed
+    assert (again.hash, store.named[0].hash) == (installed.hash, installed.hash)
 
 
 def test_a_bad_archive_is_refused(store, world, library, tmp_path):

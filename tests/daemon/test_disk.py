@@ -72,14 +72,22 @@ async def test_settings_that_cannot_be_stored_are_refused_and_undone_behind(tmp_
     disk.later(hang, lambda _why: None)
     applied = []
     config = RemoteConfig(
-        Settings(), tmp_path, Agrees(), lambda *_: None, applied.append, ShortDisk(disk)
+        Settings(),
+        tmp_path,
+        Agrees(),
+        lambda *_: None,
+        applied.append,
+        ShortDisk(disk),
+        asyncio.Lock(),
     )
     await config.consider(ShadowDocument(2, {"hold_s": 30.0}, {}, 1_800_000_000))
     assert "does not answer" in config.reported()["refused"]["reason"]
     assert applied == []
     hang.free.set()
     await until(lambda: not disk._pending, "the disk")
-    again = RemoteConfig(Settings(), tmp_path, Agrees(), lambda *_: None, applied.append, disk)
+    again = RemoteConfig(
+        Settings(), tmp_path, Agrees(), lambda *_: None, applied.append, disk, asyncio.Lock()
+    )
     again.restore()
     assert again.settings.hold_s == 60.0
     disk.close()

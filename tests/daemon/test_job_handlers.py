@@ -6,10 +6,15 @@ import hashlib
 import json
 import shutil
 import zipfile
+from concurrent.futures import Future
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from awsiot import V2ServiceException
+from awsiot.iotjobs import V2ErrorResponse
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firedetect.clock import ManualClock, cancel_and_wait, run_virtual
 from firedetect.config import (
@@ -23,13 +28,23 @@ from firedetect.contract.jobs import CollectRecording, Drill, InstallModel
 from firedetect.contract.level import Level
 from firedetect.daemon.models.choose import choose_model
 from firedetect.daemon.models.install import ModelStore
+from firedetect.daemon.remote import job_handlers
 from firedetect.daemon.remote.flight import FlightRecorder
 from firedetect.daemon.remote.job_handlers import JobHandlers
-from firedetect.errors import BundleError
+from firedetect.errors import (
+    BundleError,
+    JobFailedError,
+    JobRefusedError,
+    StorageError,
+    TransferError,
+)
 from firedetect.model.archive import pack
 from firedetect.model.bundle import default_bundle_path
 from firedetect.model.signature import generate_key, sign_bundle
 from firedetect.readings import GasCalibrated, Restored, Started, Tick
+from firedetect.sensors.recording import read_events
+from firedetect.uplink.requests import answered
+from firedetect.uplink.transfer import TRIES
 from tests.core.bundles import make_bundle
 from tests.fakes.detector import running, virtual
 from tests.fakes.disk import ImmediateDisk
@@ -81,21 +96,27 @@ def world(tmp_path_factory):
         archives[f"flipped {name}"] = folder / f"flipped-{name}.zip"
         flipped(archives["good"], archives[f"flipped {name}"], name)
     # What no honest tool packs or signs.
-    other = folder / "other-schema.zip"
-    replaced(archives["good"], other, '"schema_id"', '"schema_id": "0000", "x"')
-    archives["other schema"] = other
+    canary = json.loads((folder / "good" / "manifest.json").read_text())["canary"]
+    for name, fields in (
+        ("other schema", {"schema_id": "0000"}),
+        ("failing canary", {"canary": canary | {"fire": canary["quiet"]}}),
+    ):
+        archives[name] = folder / f"{name}.zip"
+        changed(archives["good"], archives[name], folder / "release.key", fields)
     archives["no zip"] = folder / "text.zip"
     archives["no zip"].write_bytes(b"hello" * 100)
     return SimpleNamespace(folder=folder, trusted=folder / "trusted", archives=archives)
 
 
-def replaced(archive, target, what, by):
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(target, "w") as copy:
-        for entry in source.infolist():
-            content = source.read(entry)
-            if entry.filename == "manifest.json":
-                content = content.replace(what.encode(), by.encode(), 1)
-            copy.writestr(entry, content)
+def changed(archive, target, key, fields):
+    """The archive with other fields in its manifest, signed all the same."""
+    with zipfile.ZipFile(archive) as source:
+        files = {entry.filename: source.read(entry) for entry in source.infolist()}
+    manifest = json.dumps(json.loads(files["manifest.json"]) | fields).encode()
+    signature = load_pem_private_key(key.read_bytes(), None).sign(manifest)
+    with zipfile.ZipFile(target, "w") as copy:
+        for name, content in (files | {"manifest.json": manifest, "signature": signature}).items():
+            copy.writestr(name, content)
 
 
 def job_for(folder, archive, version="99.0.0"):
@@ -166,13 +187,14 @@ async def test_a_good_bundle_is_in_use_and_confirmed_after_two_minutes(world, fo
 
 REFUSED = {
     "flipped model.ubj": "sha256",
-    "flipped manifest.json": "",
+    "flipped manifest.json": "the manifest was changed",
     "flipped signature": "sign",
     "foreign": "sign",
     "unsigned": "sign",
     "old": "older than",
     "same": "another content",
-    "other schema": "",
+    "other schema": "is for schema 0000",
+    "failing canary": "the canary fire scores",
     "nervous": "fails the trial",
     "no zip": "no zip archive",
 }
@@ -307,6 +329,29 @@ async def test_cancelled_from_afar_before_it_proves_itself_it_is_left(world, fol
     assert next_start(folder) == SHIPPED
 
 
+@pytest.mark.slow
+@virtually
+async def test_a_service_that_is_busy_while_a_model_proves_itself_takes_it_not_back(
+    world, folder, clock
+):
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        service = site.jobs.update
+
+        async def update(job, status, details):
+            if details.get("step") == "proving":
+                stated = V2ErrorResponse.from_payload({"code": "RequestThrottled"})
+                request = Future()
+                request.set_exception(V2ServiceException("update failure", None, stated))
+                await answered(request, "job j", JobRefusedError)
+            await service(job, status, details)
+
+        site.jobs.update = update
+        site.jobs.add("j", job_for(folder, world.archives["good"]))
+        assert (await ended(site))[0] == "SUCCEEDED"
+        assert site.parts.models.version == "99.0.0"
+
+
 @virtually
 async def test_no_model_is_changed_while_an_alarm_is_latched(world, folder, clock):
     async with running(folder, "waste-bin", clock=clock, **trusting(world)) as site:
@@ -373,37 +418,112 @@ class FullDisk:
 
 # Calibration
 
+SMELT = {"no2": 50.0, "c2h5oh": 85.0, "voc": 174.0, "co": 716.0}
+"""What the board of the simulated room gives in clean air."""
+
+
+@contextlib.asynccontextmanager
+async def calibrated(folder, clock, baseline, more=""):
+    """Run a detector whose calibration file holds `baseline`; None means that there is none yet."""
+    path = folder / "gas.toml"
+    if baseline is not None:
+        lines = [f"{film} = {count}" for film, count in baseline.items()]
+        path.write_text("\n".join(["# by hand, 2026-01-01", "[gas]", *lines, more]))
+    async with running(folder, clock=clock, gas=GasSettings(calibration=path)) as site:
+        yield site, path
+
+
+def taken(site):
+    """The baselines that the detector was given."""
+    events = site.parts.detector.on_event.__self__._events
+    return [event.baseline for event in events if isinstance(event, GasCalibrated)]
+
 
 @virtual
 async def test_a_clean_air_baseline_is_taken_and_kept(tmp_path, clock):
-    path = tmp_path / "gas.toml"
-    async with running(tmp_path, clock=clock, gas=GasSettings(calibration=path)) as site:
+    nearly = SMELT | {"voc": 160.0}
+    async with calibrated(tmp_path, clock, nearly) as (site, path):
+        before = path.read_text()
         await asyncio.sleep(5)
         site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
         status, detail = await ended(site)
         assert status == "SUCCEEDED"
-        assert "readings" in detail
-        taken = load_gas_baseline(path)
+        assert "readings: no2 50.0 -> 50.0, c2h5oh 85.0 -> 85.0, voc 160.0 -> 17" in detail
         await asyncio.sleep(5)
-        (event,) = [
-            e for e in site.parts.detector.on_event.__self__._events if isinstance(e, GasCalibrated)
-        ]
-        assert event.baseline == taken
+        assert taken(site) == [load_gas_baseline(path)]
         assert site.last.features["gas_val"] == pytest.approx(400.0, abs=10.0)
+        assert (tmp_path / "gas.toml.before").read_text() == before
+        assert {found.name for found in tmp_path.glob("*gas.toml*")} == {
+            "gas.toml",
+            "gas.toml.before",
+        }
+
+
+@virtual
+async def test_a_first_baseline_is_taken_as_it_is(tmp_path, clock):
+    async with calibrated(tmp_path, clock, None) as (site, path):
+        await asyncio.sleep(5)
+        assert site.handlers.gas_baseline() is None
+        site.jobs.add("j", {"op": "calibrate", "duration_s": 30})
+        status, detail = await ended(site)
+        assert (status, "no2 none -> 50.0" in detail) == ("SUCCEEDED", True)
+        await asyncio.sleep(5)
+        assert taken(site) == [load_gas_baseline(path)]
+        assert not (tmp_path / "gas.toml.before").exists()
+
+
+@virtual
+async def test_a_learnt_baseline_bounds_what_may_be_set_from_afar(tmp_path, clock):
+    async with calibrated(tmp_path, clock, None) as (site, _):
+        await asyncio.sleep(70)
+        assert site.handlers.gas_baseline().no2 == pytest.approx(50.0, abs=1.0)
+
+
+@pytest.mark.parametrize(("film", "count"), [("voc", 90.0), ("co", 900.0), ("no2", 90.0)])
+def test_air_unlike_the_baseline_in_force_is_not_taken_for_clean_from_afar(tmp_path, film, count):
+    async def go(clock):
+        async with calibrated(tmp_path, clock, SMELT | {film: count}) as (site, path):
+            before = path.read_text()
+            await asyncio.sleep(5)
+            baseline = site.handlers.gas_baseline()
+            assert getattr(baseline, film) == pytest.approx(count)
+            site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
+            status, detail = await ended(site)
+            assert status == "FAILED"
+            assert f"{film} {count:.1f} -> " in detail
+            assert "calibrate at the device, in clean air" in detail
+            await asyncio.sleep(5)
+            assert taken(site) == []
+            assert path.read_text() == before
+            assert site.handlers.gas_baseline() == baseline
+            assert not (tmp_path / "gas.toml.before").exists()
+
+    clock = ManualClock(wall_ns=1_800_000_000 * 1_000_000_000)
+    run_virtual(go(clock), clock)
 
 
 @virtual
 async def test_a_calibration_keeps_how_co_was_calibrated(tmp_path, clock):
-    path = tmp_path / "gas.toml"
-    path.write_text(
-        "[gas]\nno2 = 40.0\nc2h5oh = 70.0\nvoc = 90.0\nco = 760.0\nco_a = 3.5\nco_beta = 0.8\n"
-    )
-    async with running(tmp_path, clock=clock, gas=GasSettings(calibration=path)) as site:
+    nearly = SMELT | {"no2": 40.0}
+    async with calibrated(tmp_path, clock, nearly, "co_a = 3.5\nco_beta = 0.8\n") as (site, path):
         site.jobs.add("j", {"op": "calibrate", "duration_s": 60})
         assert (await ended(site))[0] == "SUCCEEDED"
         taken = load_gas_baseline(path)
         assert (taken.co_a, taken.co_beta) == (3.5, 0.8)
         assert taken.no2 != 40.0
+
+
+@virtual
+async def test_a_baseline_that_cannot_be_kept_is_not_used(tmp_path, clock):
+    async with calibrated(tmp_path, clock, SMELT) as (site, path):
+        (tmp_path / "gas.toml.before").mkdir()
+        before = path.read_text()
+        site.jobs.add("j", {"op": "calibrate", "duration_s": 30})
+        status, detail = await ended(site)
+        assert (status, "gas.toml: cannot be kept" in detail) == ("FAILED", True)
+        await asyncio.sleep(5)
+        assert taken(site) == []
+        assert path.read_text() == before
 
 
 @virtual
@@ -485,37 +605,220 @@ async def test_a_recording_that_cannot_be_written_fails_the_job(tmp_path, clock)
         assert "could not be written" in detail
 
 
+class Store:
+    """Takes uploads; answers the next ones with `statuses`, and then well."""
+
+    def __init__(self, *statuses):
+        self.statuses = list(statuses)
+        self.got = []
+
+    async def take(self, request):
+        content = await request.read()
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 200:
+            self.got.append(content)
+        return web.Response(status=status)
+
+
+def sharing(folder, disk=None):
+    """Handlers with a minute of ticks in the flight recorder."""
+    flight = FlightRecorder()
+    for event in (Started(0, "d", 1, 0, ()), Restored(0), *(Tick(s * 10**9) for s in range(91))):
+        flight.heard(event)
+    settings = Settings(uplink=UplinkSettings(share_recordings=True))
+    clock = ManualClock(90 * 10**9)
+    return JobHandlers(
+        settings, folder, None, clock, None, flight, None, disk or ImmediateDisk(), lambda: None
+    )
+
+
+def steps_to(steps):
+    async def step(name):
+        steps.append(name)
+
+    return step
+
+
+def key_of(url):
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 async def test_a_recording_is_sent_and_removed(tmp_path):
     """With a real server, so in real time: of the flight recorder's past only."""
-    got = []
+    store, steps = Store(), []
+    async with serving("PUT", "/r", store.take) as url:
+        job = CollectRecording(duration_s=30, upload_url=url)
+        said = await sharing(tmp_path)(job, steps_to(steps), "")
+    assert said == f"sent {len(store.got[0])} bytes, 30 s until 2026-01-01T00:00:00.000Z"
+    assert steps == ["recording", "uploading"]
+    assert list((tmp_path / "incoming").iterdir()) == []
 
-    async def take(request):
-        got.append(await request.read())
-        return web.Response()
 
-    async with serving("PUT", "/r", take) as url:
-        flight = FlightRecorder()
-        for event in (Started(0, "d", 1, 0, ()), Restored(0), Tick(10**9)):
-            flight.heard(event)
-        handlers = JobHandlers(
-            Settings(uplink=UplinkSettings(share_recordings=True)),
-            tmp_path,
-            None,
-            None,
-            None,
-            flight,
-            None,
-            ImmediateDisk(),
+async def test_a_recording_says_how_long_it_really_is(tmp_path):
+    store, handlers = Store(), sharing(tmp_path)
+    handlers.flight = FlightRecorder()
+    for event in (Started(0, "d", 1, 0, ()), Tick(10**9), Tick(12 * 10**9)):
+        handlers.flight.heard(event)
+    async with serving("PUT", "/r", store.take) as url:
+        said = await handlers(CollectRecording(duration_s=60, upload_url=url), steps_to([]), "")
+    assert "bytes, 12 s until" in said
+
+
+async def test_what_an_attempt_completed_is_sent_by_the_next_one(tmp_path):
+    store, steps = Store(), []
+    async with serving("PUT", "/r", store.take) as url:
+        job = CollectRecording(duration_s=30, upload_url=url)
+        kept = tmp_path / "incoming" / f"{key_of(url)}-28-{1_800_000_000 * 10**9}.mcap"
+        kept.parent.mkdir()
+        kept.write_bytes(b"the night")
+        said = await sharing(tmp_path)(job, steps_to(steps), "uploading")
+    assert store.got == [b"the night"]
+    assert said == "sent 9 bytes, 28 s until 2027-01-15T08:00:00.000Z"
+    assert steps == ["uploading"]
+    assert list(kept.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "interrupted"),
+    [
+        ("{key}-28-1.mcap", ""),
+        ("{key}-28-1.mcap", "recording"),
+        ("{key}-28-1.new", "uploading"),
+        ("0123456789abcdef-28-1.mcap", "uploading"),
+    ],
+)
+async def test_what_is_left_of_another_job_or_is_not_whole_is_not_sent(tmp_path, name, interrupted):
+    store, steps = Store(), []
+    async with serving("PUT", "/r", store.take) as url:
+        left = tmp_path / "incoming" / name.format(key=key_of(url))
+        left.parent.mkdir()
+        left.write_bytes(b"other")
+        job = CollectRecording(duration_s=30, upload_url=url)
+        await sharing(tmp_path)(job, steps_to(steps), interrupted)
+    assert steps == ["recording", "uploading"]
+    assert len(store.got[0]) > 100
+    assert list(left.parent.iterdir()) == []
+
+
+class PowerCut(BaseException):
+    """Nothing is tidied up after it."""
+
+
+def test_a_recording_that_is_cut_off_is_not_taken_for_a_whole_one(tmp_path):
+    def events():
+        yield Started(0, "d", 1, 0, ())
+        raise PowerCut
+
+    target = tmp_path / "incoming" / f"{key_of('x')}-28-1.mcap"
+    with pytest.raises(PowerCut):
+        job_handlers._write(target, events())
+    assert len(list(target.parent.iterdir())) == 1
+    assert job_handlers._kept(target.parent, key_of("x")) is None
+
+
+async def test_of_an_upload_that_is_refused_nothing_is_kept(tmp_path):
+    async with serving("PUT", "/r", Store(403).take) as url:
+        with pytest.raises(TransferError, match="403"):
+            await sharing(tmp_path)(
+                CollectRecording(duration_s=30, upload_url=url), steps_to([]), ""
+            )
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+async def test_of_a_job_that_was_ended_from_afar_nothing_is_kept(tmp_path):
+    async def step(name):
+        if name == "uploading":
+            raise JobFailedError("was ended from afar")
+
+    with pytest.raises(JobFailedError):
+        await sharing(tmp_path)(
+            CollectRecording(duration_s=30, upload_url="http://127.0.0.1:9/x"), step, ""
         )
-        steps = []
+    assert list((tmp_path / "incoming").iterdir()) == []
 
-        async def step(name):
-            steps.append(name)
 
-        said = await handlers(CollectRecording(duration_s=30, upload_url=url), step, "")
-        assert said == f"sent {len(got[0])} bytes"
-        assert steps == ["recording", "uploading"]
+@pytest.mark.parametrize("hangs_at", ["recording", "uploading"])
+async def test_a_disk_that_hangs_fails_the_collection(tmp_path, hangs_at):
+    disk = ImmediateDisk()
+
+    async def step(name):
+        disk.hangs = name == hangs_at
+
+    with pytest.raises(StorageError, match="does not answer"):
+        await sharing(tmp_path, disk)(
+            CollectRecording(duration_s=30, upload_url="http://127.0.0.1:9/x"), step, ""
+        )
+
+
+async def test_a_disk_that_hangs_fails_the_installation(tmp_path):
+    disk = ImmediateDisk()
+
+    async def step(_name):
+        disk.hangs = True
+
+    handlers = JobHandlers(
+        Settings(), tmp_path, None, None, None, FlightRecorder(), None, disk, lambda: None
+    )
+    job = InstallModel(version="1", url="http://127.0.0.1:9/x", sha256="0" * 64, size_bytes=5)
+    with pytest.raises(StorageError, match="does not answer"):
+        await handlers(job, step, "")
+
+
+SHARES = {"uplink": UplinkSettings(share_recordings=True)}
+
+
+@virtual
+async def test_after_a_lost_link_the_same_period_is_sent(tmp_path, clock):
+    store = Store(*[503] * (2 * TRIES))
+    async with (
+        running(tmp_path, clock=clock, **SHARES) as site,
+        serving("PUT", "/r", store.take) as url,
+    ):
+        await asyncio.sleep(40)
+        begun_ns = clock.wall_ns()
+        site.jobs.add("j", {"op": "collect-recording", "duration_s": 20, "upload_url": url})
+        status, detail = await ended(site)
+        assert status == "SUCCEEDED"
+        assert clock.wall_ns() - begun_ns > 50 * 10**9
+        assert site.jobs.steps("j") == ["recording", "uploading", "uploading", "uploading"]
+        assert spoken(detail, store) == pytest.approx(begun_ns / 1e9, abs=2.0)
+        assert recorded(tmp_path, store) == pytest.approx(begun_ns / 1e9, abs=2.0)
         assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@virtual
+async def test_after_a_restart_the_same_period_is_sent(tmp_path, clock):
+    store = Store(*[503] * TRIES)
+    async with serving("PUT", "/r", store.take) as url:
+        async with running(tmp_path, clock=clock, **SHARES) as site:
+            await asyncio.sleep(40)
+            begun_ns = clock.wall_ns()
+            site.jobs.add("j", {"op": "collect-recording", "duration_s": 20, "upload_url": url})
+            await asyncio.sleep(10)
+            assert site.jobs.steps("j") == ["recording", "uploading"]
+        store.statuses.clear()
+        async with running(tmp_path, clock=clock, services=site, **SHARES) as site:
+            status, detail = await ended(site)
+        assert status == "SUCCEEDED"
+        assert site.jobs.steps("j") == ["recording", "uploading", "uploading"]
+        assert spoken(detail, store) == pytest.approx(begun_ns / 1e9, abs=2.0)
+        assert recorded(tmp_path, store) == pytest.approx(begun_ns / 1e9, abs=2.0)
+        assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def spoken(detail, store):
+    """The end of the period in a job's detail, in seconds since 1970."""
+    (content,) = store.got
+    said, until = detail.split(" s until ")
+    assert said == f"sent {len(content)} bytes, 20"
+    return datetime.fromisoformat(until).timestamp()
+
+
+def recorded(folder, store):
+    """The end of the period that was sent, in seconds since 1970."""
+    (folder / "got.mcap").write_bytes(store.got[0])
+    first, *_, last = read_events(folder / "got.mcap")
+    return (first.wall_ns + last.t_ns - first.t_ns) / 1e9
 
 
 @contextlib.asynccontextmanager
@@ -574,8 +877,9 @@ async def test_killed_while_downloading_it_goes_on_where_it_stopped(tmp_path):
         pass
 
     def handlers():
+        flight = FlightRecorder()
         return JobHandlers(
-            Settings(), tmp_path, None, None, None, FlightRecorder(), models, ImmediateDisk()
+            Settings(), tmp_path, None, None, None, flight, models, ImmediateDisk(), lambda: None
         )
 
     async with serving("GET", "/m.zip", give) as url:

@@ -256,6 +256,37 @@ async def test_a_link_lost_under_a_job_begins_it_again_only_when_there_is_one(si
 
 
 @started
+async def test_a_job_is_told_where_a_lost_link_ended_it_and_the_next_one_is_not(site):
+    failures = [1, 1]
+
+    def act():
+        if failures:
+            failures.pop()
+            raise LinkDownError("the upload did not come to its end")
+        return "done"
+
+    site.act = act
+    site.jobs.add("j", DRILL)
+    await asyncio.sleep(60)
+    site.jobs.add("k", DRILL)
+    await asyncio.sleep(60)
+    assert [interrupted for _, interrupted in site.done] == ["", "working", "working", ""]
+    await site.stop()
+
+
+@started
+async def test_a_service_that_is_busy_neither_ends_a_job_nor_loses_its_result(site):
+    busy = [LinkDownError("job j: RequestThrottled"), LinkDownError("job j: InternalError")]
+    site.jobs.fault = lambda what, _: busy.pop() if what == "update" and busy else None
+    site.jobs.add("j", DRILL)
+    await asyncio.sleep(60)
+    assert busy == []
+    assert site.jobs.ended("j") == [("SUCCEEDED", "done")]
+    assert len(site.done) == 1
+    await site.stop()
+
+
+@started
 async def test_a_server_that_is_never_reached_fails_the_job_in_the_end(site):
     def act():
         raise LinkDownError("the download did not come to its end: refused")

@@ -17,6 +17,7 @@ def test_probation_ends_once_and_can_be_stopped():
         watched.begin(lambda: ends.append("first"), ends.append)
         watched.begin(lambda: ends.append("second"), ends.append)
         assert watched.running
+        watched.heard(outcome())
         await asyncio.sleep(300)
         assert ends == ["second"]
         watched.begin(lambda: ends.append("third"), ends.append)
@@ -32,6 +33,39 @@ def test_probation_ends_once_and_can_be_stopped():
         watched.heard(outcome(Health.BLIND, "thermal:stale"))
         await asyncio.sleep(10)
         assert ends[1:] == ["health became blind"]
+
+    run_virtual(go(), ManualClock())
+
+
+def test_without_a_proof_nothing_is_confirmed():
+    async def go():
+        for heard, proof, end in (
+            ([], lambda _: True, "nothing was judged within 120 s"),
+            ([outcome()], lambda _: False, "nothing was judged within 120 s"),
+            ([outcome()], lambda _: True, "passed"),
+        ):
+            ends = []
+            watched = Probation()
+            watched.begin(lambda ends=ends: ends.append("passed"), ends.append, proof)
+            for one in heard:
+                watched.heard(one)
+            await asyncio.sleep(PROBATION_S + 1)
+            assert ends == [end]
+
+    run_virtual(go(), ManualClock())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "end"), [("gas:no-answer", "passed"), ("late:3 s behind", "late")]
+)
+def test_after_a_restart_a_sensor_that_was_lost_before_is_no_complaint(trouble, end):
+    async def go():
+        ends = []
+        watched = Probation()
+        watched.begin(lambda: ends.append("passed"), ends.append, resumed=True)
+        watched.heard(outcome(Health.DEGRADED, trouble))
+        await asyncio.sleep(PROBATION_S + 1)
+        assert ends == [end]
 
     run_virtual(go(), ManualClock())
 

@@ -33,7 +33,7 @@ def test_an_alarm_survives_kill_and_restart_under_the_same_incident(tmp_path):
         declared = daemon.status()["outcome"]
         daemon.kill()
     assert declared["latched"]
-    assert declared["incident_id"].startswith("firedetect-1-")
+    assert declared["incident_id"].startswith("firedetect-")
     sent = outbox(tmp_path)
     assert [p["incident_id"] for _, kind, p in sent if kind == "alarm"] == [declared["incident_id"]]
     restarted = time.monotonic()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -179,3 +180,18 @@ def test_a_damaged_calibration_keeps_the_remembered_baseline_and_says_why(tmp_pa
         assert event.level is Level.EMERGENCY
         assert list(memory.troubles) == ["calibration"]
         assert memory.troubles["calibration"]
+
+
+@pytest.mark.parametrize(("off", "kept"), [(1.0, True), (1.0 + 1e-12, True), (1.001, False)])
+def test_the_tracked_drift_survives_a_restart_unless_the_calibration_is_another(
+    tmp_path, off, kept
+):
+    """The commissioned counts come back through a logarithm, not to the last bit."""
+    calibration = tmp_path / "gas.toml"
+    calibration.write_text("[gas]\nno2 = 700.0\nc2h5oh = 500.0\nvoc = 600.0\nco = 760.0\n")
+    stored = BASELINE.model_copy(update={"no2": BASELINE.no2 * off})
+    tracked = BASELINE.model_copy(update={"no2": 710.0})
+    left = replace(ALARM, gas_baseline=stored, gas_tracked=tracked)
+    leave(tmp_path, json.dumps(encode(left)))
+    with memory_of(tmp_path, calibration) as (_, event):
+        assert (event.gas_tracked is not None) == kept

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from firedetect.contract.settings import DecisionRules, DecisionSettings, Remote
 from firedetect.contract.shadow import HistoryVerdict, LibraryVerdict, ReportedConfig, Verdict
 from firedetect.contract.telemetry import SCORE, STEP, TelemetryBatch, packed
 from firedetect.daemon.remote.config import RemoteConfig
-from firedetect.daemon.remote.trials import StoredTrial
+from firedetect.daemon.trials import StoredTrial
 from firedetect.decision.machine import AlarmState
 from firedetect.decision.outcome import Outcome
 from firedetect.model.bundle import default_bundle_path, load_bundle
@@ -64,6 +65,7 @@ class Site:
         self.trial = trial or SetTrial()
         self.said = {}
         self.applied = []
+        self.outcome = outcome()
         self.link = MemoryLink()
         self.shadows = shadows or MemoryShadows()
         self.shadows.watchers = {}
@@ -74,6 +76,7 @@ class Site:
             self.said.__setitem__,
             self.applied.append,
             ImmediateDisk(),
+            asyncio.Lock(),
         )
         self.config.restore()
         self.sync = ShadowSync(
@@ -88,8 +91,16 @@ class Site:
     def start(self):
         self.config.watch()
         self.task = asyncio.create_task(self.sync.run())
+        self.judging = asyncio.create_task(self._judge())
+
+    async def _judge(self):
+        """Say every second what was said last, as the detector does."""
+        while True:
+            self.config.probation.heard(self.outcome)
+            await asyncio.sleep(1.0)
 
     async def stop(self):
+        await cancel_and_wait(self.judging)
         assert not self.task.done(), self.task.exception()
         await cancel_and_wait(self.task)
         await self.config.close()
@@ -105,7 +116,8 @@ class Site:
         return {path.name: path.read_bytes() for path in self.folder.glob("*.json")}
 
     def hear(self, health=Health.OK, *troubles):
-        self.config.probation.heard(outcome(health, *troubles))
+        self.outcome = outcome(health, *troubles)
+        self.config.probation.heard(self.outcome)
 
 
 def outcome(health=Health.OK, *troubles):
@@ -832,10 +844,25 @@ def test_a_history_that_cannot_be_read_leaves_the_library_to_decide(tmp_path, sc
     trial = StoredTrial(tmp_path / "firedetect.db", lambda: scorer)
     found = tried(trial, DecisionSettings(hold_s=70.0))
     assert [why for _, why in found] == ["", ""]
-    assert found[-1][0].history == HistoryVerdict(
-        hours=0.0, alarms=0, alarms_before=0, complete=True
+    history = found[-1][0].history
+    assert "the stored features cannot be read" in history.problem
+    assert history == HistoryVerdict(
+        hours=0.0, alarms=0, alarms_before=0, complete=False, problem=history.problem
     )
     trial.close()
+
+
+async def test_a_disk_that_hangs_during_a_trial_refuses_the_change(tmp_path, scorer):
+    trial = StoredTrial(tmp_path / "firedetect.db", lambda: scorer, limit_s=0.2)
+    hung = threading.Event()
+    trial._thread.submit(hung.wait)
+    try:
+        candidate, present = DecisionSettings(hold_s=70.0), DecisionSettings()
+        found = [found async for found in trial.verdicts(candidate, present)]
+        assert found == [(None, "cannot be tried: the trial did not end within 0.2 s")]
+    finally:
+        hung.set()
+        trial.close()
 
 
 # The whole daemon

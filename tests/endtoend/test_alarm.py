@@ -1,19 +1,21 @@
 """From a simulated fire to people and back, with the time of every hop."""
 
 import asyncio
+import json
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from aiohttp import web
 
-from firedetect.cloudbox.connection import Connection
 from firedetect.contract.messages import DetectorMessage
-from firedetect.contract.names import INCIDENTS_TABLE, alert_topic, down_topic
+from firedetect.contract.names import INCIDENTS_TABLE
+from firedetect.uplink.sdk import Endpoint
 from tests.daemon.helpers import Daemon
 from tests.endtoend.world import Detector, link_of, link_to, quantiles, until
-from tests.fakes.box import Heard, client, running_broker
+from tests.fakes.box import client, running_broker
 from tests.fakes.box import until as seen
+from tests.uplink.sender import Sender, message_of, sending
 
 pytestmark = pytest.mark.slow
 LEVELS = ["informational", "warning", "alert", "emergency"]
@@ -51,60 +53,51 @@ def levels(box, thing):
     return [one["attributes"]["level"] for one in box.told(thing)]
 
 
-async def test_the_hops_of_many_alarms(box, say):
+async def test_the_hops_of_many_alarms(box, tmp_path, say):
+    """From the moment at which the detector has decided: commit, outbox, publisher, tier."""
     thing = "fire-2"
-    acknowledged_ms, receipts_ms = {}, {}
-    heard = Heard()
+    decided, committed, acknowledged, receipts = {}, {}, {}, {}
 
-    def hear(received):
-        heard(received)
-        receipts_ms[heard.on("down")[-1]["event_id"]] = wall_ms()
+    def note(times):
+        return lambda payload: times.setdefault(json.loads(payload).get("event_id"), wall_ms())
 
-    credentials = box.authority.kept(thing)
-    said = box.said
-    device = Connection(thing, said["endpoint"], said["port"], credentials, hear)
-    await device.start()
-    try:
-        await device.subscribe([down_topic(thing)])
+    sender = Sender(thing, tmp_path, note(acknowledged), note(receipts))
+    issued, said = box.authority.kept(thing), box.said
+    place = Endpoint(
+        said["endpoint"], said["port"], thing, issued.certificate, issued.key, issued.ca
+    )
+    async with sending(sender, place):
+        await seen(sender.link.connected.is_set, "the link", 30.0)
         for number in range(ALARMS):
-            event_id = f"{thing}-1-{number}"
-            decided_ms = wall_ms()
-            assert await device.publish(alert_topic(thing), alarm(thing, event_id)) == 0
-            acknowledged_ms[event_id] = wall_ms() - decided_ms
+            alarm = message_of(thing, number)
+            decided[alarm.event_id] = wall_ms()
+            assert await sender.keep(alarm)
+            committed[alarm.event_id] = wall_ms()
             await asyncio.sleep(0.1)
-        await seen(lambda: len(receipts_ms) == ALARMS, "all receipts", 60.0)
+        await seen(lambda: len(receipts) == ALARMS, "all receipts", 60.0)
         await seen(lambda: len(box.told(thing)) == ALARMS, "people are told of all", 60.0)
-    finally:
-        await device.stop()
     told = {one["attributes"]["event_id"]: one for one in box.told(thing)}
-    assert set(told) == set(acknowledged_ms)
-    hops = {"decided to acknowledged": list(acknowledged_ms.values())}
+    assert set(told) == set(decided)
+    hops = {
+        "decided to committed": [committed[key] - decided[key] for key in decided],
+        "decided to acknowledged": [acknowledged[key] - decided[key] for key in decided],
+    }
     for one in told.values():
         for name, took_ms in one["hops"].items():
             hops.setdefault(name, []).append(took_ms)
     passed = {event_id: one["passed_ms"] for event_id, one in told.items()}
-    hops["detector to sns"] = [at["sns"] - at["detector"] for at in passed.values()]
-    hops["sns to receipt"] = [receipts_ms[key] - at["sns"] for key, at in passed.items()]
-    hops["detector to receipt"] = [receipts_ms[key] - at["detector"] for key, at in passed.items()]
+    hops["decided to sns"] = [at["sns"] - decided[key] for key, at in passed.items()]
+    hops["sns to receipt"] = [receipts[key] - at["sns"] for key, at in passed.items()]
+    hops["decided to receipt"] = [receipts[key] - decided[key] for key in decided]
     for name, values in hops.items():
         p50, p99 = quantiles(values)
         say(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms of {len(values)}")
     assert quantiles(hops["decided to acknowledged"])[1] <= 1000.0
-    assert quantiles(hops["detector to sns"])[1] <= 5000.0
+    assert quantiles(hops["decided to sns"])[1] <= 5000.0
 
 
 def wall_ms():
     return time.time() * 1000
-
-
-def alarm(thing, event_id):
-    message = DetectorMessage(
-        kind="alarm", event_id=event_id, incident_id=event_id, device=thing, site="cellar",
-        ts=datetime.now(UTC).isoformat(timespec="milliseconds"), t_s=1.0, level="alert",
-        current="alert", score=0.9, reasons=("hot_spot",), health="ok", troubles=(),
-        alarm="sounding", drill=False, model=None,
-    )  # fmt: skip
-    return message.model_dump_json().encode()
 
 
 async def test_without_a_receipt_the_alarm_takes_the_second_path(tmp_path, say):

@@ -104,6 +104,7 @@ async def test_a_rotation_makes_another_pair_and_keeps_the_old_one(box, tmp_path
         assert public(new_key) == public(new) != public(old_key)
         everything = " ".join(payload.decode() for _, payload in heard)
         assert not [secret for secret in secrets(new_pair) if secret in everything]
+        assert heard.on("provision/json")[-1]["parameters"]["Proof"]
         # The old pair stays on the disk, and counts until somebody revokes it.
         for pair in (old_pair, new_pair):
             async with connected(endpoint(box.said, f"{thing}-look", pair)):
@@ -112,6 +113,22 @@ async def test_a_rotation_makes_another_pair_and_keeps_the_old_one(box, tmp_path
         detector.stop()
     with Detector(tmp_path, thing, env) as detector:
         await seen(detector.is_up, detector.text, 60.0)
+
+
+def test_a_name_that_is_taken_needs_an_operator_for_another_device(box, tmp_path, say):
+    env, held = settings(box, "claimed-4"), box.said["claim"]
+    by_claim = claim(held["certificate"], held["key"])
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    assert firedetect("provision", *by_claim, cwd=first, env=env).returncode == 0
+    done = firedetect("provision", *by_claim, cwd=second, env=env)
+    say(f"a name that is taken: {done.stderr.strip()}")
+    assert (done.returncode, "registration: 403" in done.stderr) == (1, True)
+    assert list((second / "var" / "identity").iterdir()) == []
+    box.running.release("claimed-4")
+    done = firedetect("provision", *by_claim, cwd=second, env=env)
+    assert done.returncode == 0, done.stderr
 
 
 def endpoint(said, client_id, pair):

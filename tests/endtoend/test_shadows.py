@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from firedetect.daemon.remote import shadow_commands
+from firedetect.daemon import shadow_commands
 from firedetect.uplink.provision import connected
 from firedetect.uplink.sdk import Endpoint
 from firedetect.uplink.shadow_client import ThingShadows
@@ -68,6 +68,9 @@ def test_the_commands_get_set_and_watch_and_a_change_that_misses_a_fire_is_refus
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["thresholds"]["alert"] == 0.55
         assert alert_threshold(detector) == 0.55
+        # What changes nothing is answered as well.
+        done = detector.command("shadow", "set", "hysteresis=null")
+        assert done.returncode == 0, done.stderr
         done = detector.command("shadow", "set", "thresholds.alert=0.7")
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -17,6 +17,7 @@ from firedetect.cloudbox.connection import Connection
 from firedetect.cloudbox.database import open_database
 from firedetect.cloudbox.defender import Defender
 from firedetect.cloudbox.desk import Desk
+from firedetect.cloudbox.hook import HolderOnly
 from firedetect.cloudbox.jobs import Jobs
 from firedetect.cloudbox.provisioning import Provisioning
 from firedetect.cloudbox.shadows import Shadows
@@ -83,7 +84,8 @@ async def running_services(broker, clock=None):
     clock = clock or SystemClock()
     database = open_database(None)
     shadows, jobs = Shadows(database, clock), Jobs(database, clock)
-    provisioning = Provisioning(database, broker.authority, clock, broker.grant)
+    hook = HolderOnly(database, broker.authority)
+    provisioning = Provisioning(database, broker.authority, clock, broker.grant, hook=hook)
     desk = Desk([shadows, jobs, provisioning, Defender(clock)])
     credentials = broker.authority.kept(CLOUD)
     connection = Connection("cloud", broker.host, broker.port, credentials, desk.hear)
@@ -91,7 +93,9 @@ async def running_services(broker, clock=None):
     await connection.subscribe(desk.filters)
     task = asyncio.create_task(desk.run(connection))
     try:
-        yield SimpleNamespace(shadows=shadows, jobs=jobs, connection=connection)
+        yield SimpleNamespace(
+            shadows=shadows, jobs=jobs, connection=connection, provisioning=provisioning
+        )
     finally:
         await cancel_and_wait(task)
         await connection.stop()

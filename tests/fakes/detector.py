@@ -93,6 +93,7 @@ def _join(made, folder):
         flight,
         parts.models,
         parts.disk,
+        lambda: parts.detector.pipeline.remembered(made.clock.monotonic_ns()).gas_baseline,
     )
     asked = None if folder is None else Slots(folder, "alarm-asked")
     made.alarm = RemoteAlarm(parts.queue, made.clock, parts.disk, asked)

@@ -28,7 +28,7 @@ from firedetect.trial.history import (
     joined,
     try_history,
 )
-from firedetect.trial.library import load_library
+from firedetect.trial.library import Library, load_library
 from firedetect.trial.sensitivity import only_more_sensitive
 from firedetect.trial.verdict import refusal, try_model, try_settings
 
@@ -116,10 +116,28 @@ def test_more_sensitive_settings_pass_and_tell_their_false_alarms(library, score
     assert nervous.library.false_alarms == ("quiet-room", "people", "kettle", "candle")
 
 
-def test_a_fire_that_the_present_settings_miss_too_is_not_held_against_a_change(library):
-    tried = try_settings(BLUNT, PRESENT, Fixed(0.0), library)
-    assert tried.verdict.library.missed == ()
+def test_a_fire_that_the_present_settings_miss_too_is_told_and_allows_only_sharper_ones(library):
+    blunt = try_settings(BLUNT, PRESENT, Fixed(0.0), library)
+    assert blunt.verdict.library.missed == ("smoulder",)
+    assert blunt.refused == "misses the library fire smoulder"
+    sharp = try_settings(SHARP, PRESENT, Fixed(0.0), library)
+    assert sharp.verdict.library.missed == ("smoulder",)
+    assert sharp.refused == ""
+
+
+def test_a_model_that_misses_what_the_present_one_misses_too_may_come(library):
+    tried = try_model(Fixed(0.001), Fixed(0.0), PRESENT, library)
+    assert tried.verdict.library.missed == ("smoulder",)
     assert tried.refused == ""
+
+
+def test_without_a_model_only_more_sensitive_settings_pass(library):
+    assert "library fire smoulder" in try_settings(BLUNT, PRESENT, None, library).refused
+    assert try_settings(SHARP, PRESENT, None, library).refused == ""
+    hard_only = Library(tuple(trace for trace in library.traces if trace.name != "smoulder"))
+    tried = try_settings(BLUNT, PRESENT, None, hard_only)
+    assert tried.verdict.library.missed == ()
+    assert "there is no model" in tried.refused
 
 
 def test_only_more_sensitive_changes_may_miss():

@@ -5,10 +5,12 @@ import datetime
 import stat
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firedetect.clock import ManualClock, cancel_and_wait
 from firedetect.cloudbox.access import CLAIM
-from firedetect.cloudbox.authority import Authority, Validity
+from firedetect.cloudbox.authority import Authority, Validity, signing_request
 from firedetect.config import DeviceSettings, Settings, UplinkSettings
 from firedetect.contract.names import down_topic, event_topic
 from firedetect.doctor.cloud import examine_cloud
@@ -25,6 +27,8 @@ from tests.fakes.box import running_broker, running_services, until
 from tests.uplink.links import endpoint
 
 THING = "thing-1"
+DAY = datetime.timedelta(days=1)
+NAME = x509.oid.NameOID.COMMON_NAME
 
 
 def settings_of(broker, folder, **uplink):
@@ -61,13 +65,38 @@ async def test_a_refused_provisioning_leaves_nothing_behind(tmp_path):
             endpoint_of(settings)
 
 
+async def test_a_claim_without_the_present_key_gets_no_name_that_is_taken(tmp_path):
+    async with running_broker(tmp_path) as broker, running_services(broker) as services:
+        holder = await provisioned(broker, tmp_path / "var")
+        with pytest.raises(UplinkError, match="registration"):
+            await provisioned(broker, tmp_path / "thief")
+        assert list(identity_folder(settings_of(broker, tmp_path / "thief")).path.iterdir()) == []
+        assert len(services.provisioning.grants()) == 1
+        # The holder may, whatever it connects with.
+        await provision(endpoint(broker, CLAIM), THING, "", identity_folder(holder))
+        assert set(services.provisioning.grants().values()) == {THING}
+        await services.provisioning.release(THING)
+        await provisioned(broker, tmp_path / "replacement")
+
+
+def test_a_present_key_that_cannot_be_read_is_said(tmp_path):
+    folder = identity_folder(Settings(device=DeviceSettings(id=THING, data_dir=tmp_path)))
+    assert folder.proof(THING, "abc") == ""
+    pair, _ = folder.new_pair()
+    folder.adopt(pair)
+    folder.key.write_text("nonsense")
+    with pytest.raises(UplinkError, match="is no private key"):
+        folder.proof(THING, "abc")
+
+
 async def test_a_certificate_near_its_end_is_replaced_and_the_link_goes_on(tmp_path):
     said = []
     async with running_broker(tmp_path) as broker, running_services(broker):
         settings = await provisioned(broker, tmp_path / "var")
+        now = datetime.datetime.now(datetime.UTC)
+        shorten(broker, settings, Validity(now - 60 * DAY, now + 10 * DAY))
         old = endpoint_of(settings).certificate.read_bytes()
-        ends_ns = round(expires(endpoint_of(settings).certificate).timestamp() * 1e9)
-        clock = ManualClock(wall_ns=ends_ns - 10 * 86_400 * 10**9)
+        clock = ManualClock(wall_ns=round(now.timestamp() * 1e9))
         link = Link(down_topic(THING), lambda *what: said.append(what), lambda _: None)
         connection = Connection(link, lambda *what: said.append(what))
         will = Will(event_topic(THING), b"{}")
@@ -94,6 +123,75 @@ async def test_a_certificate_near_its_end_is_replaced_and_the_link_goes_on(tmp_p
                 await cancel_and_wait(task)
             await connection.close()
         assert [what for what in said if what[0] == "certificate" and what[1]] == []
+
+
+def shorten(broker, settings, validity):
+    """Let the certificate in use be valid for another time."""
+    own = endpoint_of(settings)
+    names = x509.load_pem_x509_certificate(own.certificate.read_bytes()).subject
+    key = load_pem_private_key(own.key.read_bytes(), None)
+    signed = broker.authority.sign(
+        signing_request(key), str(names.get_attributes_for_oid(NAME)[0].value), validity
+    )
+    own.certificate.write_text(signed)
+
+
+async def looked_at(broker, settings, left, life, *, ahead=0 * DAY):
+    """Return what one look at a certificate says, and whether it was replaced."""
+    now = datetime.datetime.now(datetime.UTC)
+    shorten(broker, settings, Validity(now + left - life, now + left))
+    before = endpoint_of(settings).certificate.read_bytes()
+    said = []
+    link = Link("down", lambda *_: None, lambda _: None)
+    link.connected.set()
+
+    async def renew(_new):
+        pass
+
+    looking = asyncio.create_task(
+        keep_certificate(
+            settings,
+            link,
+            ManualClock(wall_ns=round((now + ahead).timestamp() * 1e9)),
+            lambda *what: said.append(what),
+            renew,
+        )
+    )
+    await until(lambda: said, "a look", 30.0)
+    await cancel_and_wait(looking)
+    return said, endpoint_of(settings).certificate.read_bytes() != before
+
+
+async def test_a_certificate_with_a_short_life_is_not_replaced_at_every_look(tmp_path):
+    async with running_broker(tmp_path) as broker, running_services(broker):
+        settings = await provisioned(broker, tmp_path / "var")
+        assert await looked_at(broker, settings, 8 * DAY, 20 * DAY) == (
+            [("certificate", None)], False,
+        )  # fmt: skip
+        assert await looked_at(broker, settings, 5 * DAY, 20 * DAY) == (
+            [("certificate", None)], True,
+        )  # fmt: skip
+
+
+async def test_a_new_certificate_that_ends_no_later_is_a_trouble(tmp_path):
+    async with running_broker(tmp_path) as broker, running_services(broker):
+        settings = await provisioned(broker, tmp_path / "var")
+        said, replaced = await looked_at(broker, settings, 4000 * DAY, 9000 * DAY, ahead=3980 * DAY)
+        assert replaced
+        ((name, detail),) = said
+        assert name == "certificate"
+        assert "ends no later than the old one" in detail
+
+
+async def test_only_the_pair_in_use_and_the_one_before_it_stay(tmp_path):
+    async with running_broker(tmp_path) as broker, running_services(broker):
+        settings = await provisioned(broker, tmp_path / "var")
+        for _ in range(3):
+            await looked_at(broker, settings, 5 * DAY, 20 * DAY)
+        folder = identity_folder(settings)
+        pairs = sorted(path.name for path in folder.path.glob("pair-*"))
+        assert len(pairs) == 2
+        assert (folder.path / "current").resolve().name in pairs
 
 
 def findings(settings, status=None):

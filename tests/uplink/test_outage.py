@@ -1,22 +1,23 @@
-"""A day without a link, and two kills in the middle: what was stored arrives, alarms first."""
+"""A day without a link, two kills and a dead broker: what was stored reaches people and tables."""
 
 import asyncio
 import contextlib
-import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from firedetect.contract.messages import Receipt
-from firedetect.contract.names import alert_topic, down_topic, event_topic, telemetry_topic
-from tests.fakes.box import running_broker, until
-from tests.uplink.links import connected
+from firedetect.cloudbox.broker import free_port
+from firedetect.contract.names import INCIDENTS_TABLE
+from tests.fakes.box import running_box, until
 
 pytestmark = pytest.mark.slow
 THING = "thing-1"
 ROOT = Path(__file__).parents[2]
+DAY_BATCHES = 1440
+"""A batch a minute, and three times as many messages: a lively day, told faster than it passes."""
 
 
 class Worker:
@@ -26,13 +27,8 @@ class Worker:
         self.process = process
         self.lines = []
 
-    @property
-    def stored(self):
-        return {line.split()[1] for line in self.lines if line.startswith("stored")}
-
-    @property
-    def batches(self):
-        return {int(line.split()[1]) for line in self.lines if line.startswith("batch")}
+    def said(self, word):
+        return {line.split()[1] for line in self.lines if line.startswith(f"{word} ")}
 
     async def read(self):
         async for line in self.process.stdout:
@@ -45,14 +41,15 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def worker(folder, broker, first, count):
-    issued = broker.authority.kept(THING)
-    arguments = (folder, broker.host, broker.port, issued.ca, issued.certificate, issued.key)
+async def worker(folder, box, first, count, *, port=None):
+    issued = box.authority.kept(THING)
+    address = (box.broker.host, port or box.broker.port)
+    arguments = (THING, folder, *address, issued.ca, issued.certificate, issued.key, first, count)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.uplink.outage_worker",
-        *map(str, (*arguments, first, count)),
+        *map(str, arguments),
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
@@ -66,63 +63,66 @@ async def worker(folder, broker, first, count):
         await reading
 
 
-async def test_a_day_offline_and_two_kills_lose_nothing(tmp_path, say):
-    # A day of a lively detector: 1,440 batches stand for the minutes, thousands of messages.
-    async with running_broker(tmp_path) as broker:
-        await broker.kill()
-        async with worker(tmp_path, broker, 0, 4000) as first:
-            await until(lambda: len(first.stored) > 1500, "the first part", 120.0)
+class Cloud:
+    """What has reached the far end of the tier."""
+
+    def __init__(self, box):
+        self._box = box
+
+    @property
+    def alarms(self):
+        told = [told.attributes for told in self._box.told]
+        return [one["event_id"] for one in told if one["kind"] == "alarm"]
+
+    def incidents(self):
+        pages = self._box.aws.client("dynamodb").get_paginator("scan")
+        found = pages.paginate(TableName=INCIDENTS_TABLE, ProjectionExpression="incident_id")
+        return {item["incident_id"]["S"] for page in found for item in page["Items"]}
+
+    def batches(self):
+        pages = self._box.aws.client("s3").get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self._box.description()["bucket"], Prefix="telemetry/")
+        return {Path(one["Key"]).stem for page in found for one in page.get("Contents", [])}
+
+
+async def test_a_day_offline_two_kills_and_a_dead_broker_lose_nothing(tmp_path, say):
+    # `durable`: what the broker has acknowledged must survive its own kill.
+    async with running_box(tmp_path / "box", durable=True) as box:
+        cloud = Cloud(box)
+        box.authority.kept(THING)
+        await box.broker.reload()
+        async with worker(tmp_path, box, 0, 100_000, port=free_port()) as first:
+            await until(lambda: len(first.said("batch")) > DAY_BATCHES * 0.8, "a day", 300.0)
             await first.kill()
-        await broker.start()
-        async with connected(broker, "cloud") as (cloud, heard):
-            for topic in (alert_topic(THING), event_topic(THING), telemetry_topic(THING)):
-                await cloud.subscribe(topic)
-            # Everything that comes is wanted here: the listener's own limit is for devices.
-            cloud._deliver = lambda topic, payload: heard.messages.append((topic, payload))
-            answering = asyncio.create_task(answer_alarms(cloud, heard))
-            async with worker(tmp_path, broker, 4000, 10_000) as second:
-                await until(lambda: len(second.stored) > 1000, "the second part", 120.0)
-                await until(lambda: len(heard.messages) > 300, "the drain", 60.0)
-                await second.kill()
-            async with worker(tmp_path, broker, 20_000, 10) as third:
-                await until(lambda: "all delivered" in third.lines, "the end", 200.0)
-                stored = first.stored | second.stored | third.stored
-                batches = first.batches | second.batches | third.batches
-                await until(lambda: batches <= arrived_batches(heard), "the telemetry", 200.0)
-            answering.cancel()
-        arrived = [
-            json.loads(payload) for topic, payload in heard.messages if "event_id" in str(payload)
-        ]
-        ids = [message["event_id"] for message in arrived]
-        missing = stored - set(ids)
-        twice = len(ids) - len(set(ids))
+        assert cloud.alarms == []
+        async with worker(tmp_path, box, 200_000, 200) as second:
+            await until(lambda: len(cloud.alarms) > 50, "the drain", 120.0)
+            pid = box.broker.pid
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: box.broker.pid not in {0, pid}, "a new broker", 30.0)
+            more = len(cloud.alarms) + 50
+            await until(lambda: len(cloud.alarms) > more, "more of the drain", 120.0)
+            await second.kill()
+        async with worker(tmp_path, box, 300_000, 10) as third:
+            lives = (first, second, third)
+            await until(lambda: "all delivered" in third.lines, third.lines, 600.0)
+            stored = set().union(*(life.said("stored") for life in lives))
+            batches = set().union(*(life.said("batch") for life in lives))
+            await until_equal(cloud.incidents, stored, 300.0)
+            await until_equal(cloud.batches, batches, 300.0)
+        alarms = {event_id for event_id in stored if int(event_id.rsplit("-", 1)[1]) % 5 == 0}
+        twice = len(cloud.alarms) - len(set(cloud.alarms))
         say(
-            f"{len(stored)} messages stored, {len(missing)} missing, {twice} came twice; "
-            f"{len(batches)} batches"
+            f"{len(stored)} messages stored, {len(stored - cloud.incidents())} missing in the table"
+            f"; {len(alarms)} alarms, {len(alarms - set(cloud.alarms))} untold, {twice} told twice"
+            f"; {len(batches)} batches, {len(batches - cloud.batches())} missing in the bucket"
         )
-        assert not missing
-        first_alarms = [message["kind"] for message in arrived[:50]]
-        assert first_alarms.count("alarm") == 50
+        assert alarms <= set(cloud.alarms)
 
 
-def arrived_batches(heard):
-    return {
-        json.loads(payload)["batch"]
-        for topic, payload in heard.messages
-        if topic == telemetry_topic(THING)
-    }
-
-
-async def answer_alarms(cloud, heard):
-    """Give each alarm its receipt, as the tier does."""
-    done = 0
-    while True:
-        while done < len(heard.messages):
-            topic, payload = heard.messages[done]
-            done += 1
-            if topic == alert_topic(THING):
-                event_id = json.loads(payload)["event_id"]
-                receipt = Receipt(device=THING, event_id=event_id, incident_id=None, ts="")
-                with contextlib.suppress(Exception):
-                    await cloud.publish(down_topic(THING), receipt.model_dump_json().encode())
-        await asyncio.sleep(0.01)
+async def until_equal(found, wanted, limit_s):
+    deadline = asyncio.get_running_loop().time() + limit_s
+    while missing := wanted - await asyncio.to_thread(found):
+        detail = f"{len(missing)} are missing: {sorted(missing)[:9]}"
+        assert asyncio.get_running_loop().time() < deadline, detail
+        await asyncio.sleep(1.0)

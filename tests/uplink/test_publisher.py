@@ -245,7 +245,7 @@ async def test_a_broker_without_acknowledgements_is_a_lost_link():
 
 
 @virtual
-async def test_telemetry_goes_last_in_order_and_is_given_up_when_nobody_wants_it():
+async def test_telemetry_goes_last_in_order_and_waits_until_somebody_takes_it():
     async with site() as s:
         s.outbox.telemetry = [Batch(n, json.dumps({"event_id": n}).encode()) for n in range(1, 6)]
         s.outbox.add(message(7))
@@ -253,12 +253,73 @@ async def test_telemetry_goes_last_in_order_and_is_given_up_when_nobody_wants_it
         await asyncio.sleep(20)
         assert s.payloads() == ["d1-1-7", 1, 2, 3, 4, 5]
         assert s.outbox.noted == 5
-        s.transport.fault = lambda topic, _: nobody(topic) if "telemetry" in topic else None
-        s.outbox.telemetry.append(Batch(6, b"{}"))
-        s.outbox.changed.set()
-        await asyncio.sleep(300)
-        assert s.outbox.noted == 6
-        assert len([1 for topic, _ in s.transport.attempts if "telemetry" in topic]) == 5 + 5
+        for number, fault in ((6, nobody), (7, denied)):
+            begun = len(s.transport.attempts)
+            s.transport.fault = lambda topic, _, fault=fault: (
+                fault(topic) if "telemetry" in topic else None
+            )
+            s.outbox.telemetry.append(Batch(number, json.dumps({"event_id": number}).encode()))
+            s.outbox.changed.set()
+            await asyncio.sleep(16 * 3600)
+            assert s.outbox.noted == number - 1
+            assert len(s.transport.attempts) - begun < 260
+            s.transport.fault = lambda *_: None
+            await asyncio.sleep(300)
+            assert s.outbox.noted == number
+            assert s.payloads()[-1] == number
+
+
+@virtual
+async def test_the_seventeenth_alarm_of_an_outage_has_its_limit_too():
+    taken = []
+
+    async def take(message):
+        taken.append(message.event_id)
+        return True
+
+    async with site(second_path=take) as s:
+        for number in range(3 * WINDOW):
+            s.outbox.add(message(number, "alarm"))
+        s.outbox.add(message(100))
+        await asyncio.sleep(25)
+        late = message(99, "alarm")
+        s.outbox.add(late)
+        await asyncio.sleep(6)
+        assert len(taken) == 3 * WINDOW
+        await asyncio.sleep(25)
+        assert taken[-1] == late.event_id
+        assert late.event_id in s.troubles()["receipt"]
+
+
+@virtual
+async def test_an_alarm_does_not_wait_for_acknowledges_of_others_that_do_not_come():
+    async with site() as s:
+        s.transport.go(up=True)
+        s.transport.fault = lambda topic, _: silent(topic) if topic.endswith("event") else None
+        for number in range(2 * WINDOW):
+            s.outbox.add(message(number))
+        await asyncio.sleep(1)
+        s.outbox.add(message(99, "alarm"))
+        await asyncio.sleep(0.5)
+        assert s.payloads() == ["d1-1-99"]
+
+
+@virtual
+async def test_what_was_refused_goes_at_once_when_its_topic_is_taken_again():
+    async with site() as s:
+        s.transport.fault = lambda topic, _: denied(topic)
+        for number in range(30):
+            s.outbox.add(message(number))
+        s.transport.go(up=True)
+        await asyncio.sleep(4 * 3600)
+        tries = len(s.transport.attempts)
+        await asyncio.sleep(3600)
+        assert len(s.transport.attempts) - tries <= 30 * 5
+        s.transport.fault = lambda *_: None
+        s.outbox.add(message(99))
+        await asyncio.sleep(10)
+        assert len(s.payloads()) == 31
+        assert s.outbox.messages == {}
 
 
 @virtual

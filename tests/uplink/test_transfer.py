@@ -1,13 +1,20 @@
 """Downloads and uploads against a real server on this machine."""
 
+import asyncio
+import contextlib
+import errno
 import gzip
 import hashlib
+import os
 import socket
+from functools import partial
 
 import pytest
 from aiohttp import web
 
-from firedetect.errors import LinkDownError, TransferError
+from firedetect.clock import cancel_and_wait
+from firedetect.daemon.disk import DiskThread
+from firedetect.errors import LinkDownError, StorageError, TransferError
 from firedetect.uplink import transfer
 from firedetect.uplink.transfer import download, upload
 
@@ -27,6 +34,7 @@ class Server:
         self.breaks = []
         self.asked = []
         self.put = []
+        self.lengths = []
         self.headers = {}
 
     async def get(self, request):
@@ -50,8 +58,12 @@ class Server:
         return answer
 
     async def take(self, request):
+        self.lengths.append(request.content_length)
         self.put.append(await request.read())
         return web.Response(status=self.status.pop(0) if self.status else 200)
+
+    async def moved(self, _request):
+        return web.Response(status=307, headers={"Location": "/f"})
 
 
 @pytest.fixture
@@ -60,6 +72,7 @@ async def server():
     app = web.Application(client_max_size=1 << 24)
     app.router.add_get("/f", served.get)
     app.router.add_put("/f", served.take)
+    app.router.add_put("/moved", served.moved)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -68,8 +81,16 @@ async def server():
     await runner.cleanup()
 
 
-async def fetch(server, target, *, size=SIZE, sha256=SHA):
-    await download(server.url, target, size=size, sha256=sha256, pause_s=QUICK_S)
+async def at_once(call):
+    return call()
+
+
+async def fetch(server, target, *, size=SIZE, sha256=SHA, disk=at_once):
+    await download(server.url, target, size=size, sha256=sha256, disk=disk, pause_s=QUICK_S)
+
+
+async def send(url, source, *, disk=at_once):
+    return await upload(url, source, disk=disk, pause_s=QUICK_S)
 
 
 async def test_a_file_is_fetched_whole(server, tmp_path):
@@ -169,40 +190,168 @@ async def test_nobody_there_is_a_lost_link(tmp_path):
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/f"
         with pytest.raises(LinkDownError, match="did not come to its end"):
-            await download(url, tmp_path / "f", size=5, sha256=SHA, pause_s=QUICK_S)
+            await download(url, tmp_path / "f", size=5, sha256=SHA, disk=at_once, pause_s=QUICK_S)
         (tmp_path / "up").write_bytes(b"x")
         with pytest.raises(LinkDownError, match="did not come to its end"):
-            await upload(url, tmp_path / "up", pause_s=QUICK_S)
+            await send(url, tmp_path / "up")
 
 
 @pytest.mark.parametrize("url", ["http://", "https://a b/", "http://[::1/x", "http://x:99999/"])
 async def test_an_address_that_is_none_is_not_tried_again(tmp_path, url):
     (tmp_path / "up").write_bytes(b"x")
     with pytest.raises((TransferError, LinkDownError)):
-        await download(url, tmp_path / "f", size=5, sha256=SHA, pause_s=QUICK_S)
+        await download(url, tmp_path / "f", size=5, sha256=SHA, disk=at_once, pause_s=QUICK_S)
     with pytest.raises((TransferError, LinkDownError)):
-        await upload(url, tmp_path / "up", pause_s=QUICK_S)
+        await send(url, tmp_path / "up")
 
 
 async def test_an_upload_arrives(server, tmp_path):
     (tmp_path / "up").write_bytes(CONTENT)
     server.status = [500, 200]
-    await upload(server.url, tmp_path / "up", pause_s=QUICK_S)
+    assert await send(server.url, tmp_path / "up") == SIZE
     assert server.put == [CONTENT, CONTENT]
+    assert server.lengths == [SIZE, SIZE]
+
+
+async def test_an_upload_follows_to_where_the_store_sends_it(server, tmp_path):
+    (tmp_path / "up").write_bytes(CONTENT)
+    assert await send(server.url.replace("/f", "/moved"), tmp_path / "up") == SIZE
+    assert server.put == [CONTENT]
+
+
+@pytest.mark.parametrize("size", [0, 1, transfer._PIECE, transfer._PIECE + 1, 5 << 20])
+async def test_a_file_of_any_size_arrives_whole(server, tmp_path, size):
+    content = os.urandom(size)
+    (tmp_path / "up").write_bytes(content)
+    assert await send(server.url, tmp_path / "up") == size
+    assert server.put == [content]
 
 
 async def test_a_refused_upload_is_said(server, tmp_path):
     (tmp_path / "up").write_bytes(b"x")
     server.status = [403]
     with pytest.raises(TransferError, match="403"):
-        await upload(server.url, tmp_path / "up", pause_s=QUICK_S)
+        await send(server.url, tmp_path / "up")
     server.status = [500] * transfer.TRIES
     with pytest.raises(LinkDownError, match="status 500"):
-        await upload(server.url, tmp_path / "up", pause_s=QUICK_S)
+        await send(server.url, tmp_path / "up")
     assert len(server.put) == 1 + transfer.TRIES
 
 
 async def test_a_folder_that_cannot_be_made_is_an_error_of_the_disk(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(StorageError, match="file"):
         await fetch(server, tmp_path / "file" / "f")
+
+
+# A disk that hangs or fails
+
+
+@contextlib.asynccontextmanager
+async def hanging(path, release):
+    """A disk thread that a fifo at `path` holds up; gives its `run` with a short limit."""
+    os.mkfifo(path)
+    disk = DiskThread()
+    try:
+        yield partial(disk.run, limit_s=0.3)
+    finally:
+        # Lets the thread end: the other side of the fifo comes and goes.
+        os.close(os.open(path, release | os.O_NONBLOCK))
+        disk.close()
+
+
+@contextlib.asynccontextmanager
+async def ticking():
+    """Fail if the loop stands still meanwhile."""
+    times = []
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.005)
+            times.append(1)
+
+    ticks = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        await cancel_and_wait(ticks)
+    assert len(times) > 10
+
+
+async def test_a_disk_that_hangs_ends_the_download_and_holds_up_nothing_else(server, tmp_path):
+    async with hanging(tmp_path / "f", os.O_RDONLY) as disk, ticking():
+        with pytest.raises(StorageError, match="the disk does not answer"):
+            await fetch(server, tmp_path / "f", disk=disk)
+    assert len(server.asked) == 1
+
+
+async def test_a_disk_that_hangs_ends_the_upload_and_holds_up_nothing_else(server, tmp_path):
+    async with hanging(tmp_path / "f", os.O_WRONLY) as disk, ticking():
+        with pytest.raises(StorageError, match="the disk does not answer"):
+            await send(server.url, tmp_path / "f", disk=disk)
+    assert server.put == []
+
+
+class Dies:
+    """A disk whose n-th call fails with `error`, and every later one too."""
+
+    def __init__(self, after, error):
+        self.left = after
+        self.error = error
+        self.tried = 0
+
+    async def run(self, call):
+        if self.left == 0:
+            self.tried += 1
+            raise self.error
+        self.left -= 1
+        return call()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (StorageError("the disk does not answer"), "does not answer"),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+    ],
+)
+async def test_whichever_call_the_disk_fails_in_it_is_said_at_once(server, tmp_path, error, why):
+    async def failing(after):
+        # With a hash that is wrong, so that removing is among the calls.
+        disk = Dies(after, error)
+        with pytest.raises((StorageError, TransferError)) as found:
+            await fetch(server, tmp_path / str(after), sha256="0" * 64, disk=disk.run)
+        assert disk.tried == (found.type is StorageError)
+        return found.value
+
+    tries = 0
+    while isinstance(failed := await failing(tries), StorageError):
+        assert why in str(failed)
+        tries += 1
+    # Present, written in pieces, present, digest, removed.
+    assert tries >= 4 + SIZE // transfer._CHUNK
+    (tmp_path / "up").write_bytes(CONTENT)
+    with pytest.raises(StorageError, match=why):
+        await send(server.url, tmp_path / "up", disk=Dies(1, error).run)
+    assert server.put == []
+
+
+async def test_a_full_disk_is_no_lost_link(server, tmp_path):
+    (tmp_path / "f").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left"):
+        await fetch(server, tmp_path / "f")
+    assert len(server.asked) == 1
+
+
+async def test_no_file_is_touched_in_the_event_loop(server, tmp_path):
+    """A disk that lets nothing through: whatever was touched all the same would be there."""
+
+    async def nothing(call):
+        asked.append(call)
+        return {"_present": 0, "_digest": SHA}.get(call.func.__name__)
+
+    asked, target = [], tmp_path / "incoming" / "f"
+    with pytest.raises(LinkDownError):
+        await fetch(server, target, disk=nothing)
+    assert list(tmp_path.iterdir()) == []
+    assert {call.func.__name__ for call in asked} == {"_present", "_write"}

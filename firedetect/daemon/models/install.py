@@ -27,7 +27,7 @@ from firedetect.model.bundle import (
     write_file,
 )
 from firedetect.model.scorer import Scorer
-from firedetect.model.signature import verify_signature
+from firedetect.model.signature import verify_manifest
 from firedetect.storage.slots import Disk, Slot, Slots
 from firedetect.trial.history import HistoryBlock
 from firedetect.trial.library import Library
@@ -56,8 +56,8 @@ class Named:
 class Installed:
     """A bundle that passed every check and is active now, unconfirmed.
 
-    `key` is the trusted key that signed it; `changed` is False when it was active already, and
-    then nothing was tried.
+    `key` is the trusted key that signed it; `changed` is False when it was active and in use
+    already, and then nothing was tried.
     """
 
     path: Path
@@ -127,15 +127,18 @@ class ModelStore:
         with self._incoming() as incoming:
             _take(source, incoming)
             with _told_of(source, incoming):
+                key, signed = verify_manifest(incoming, trusted_keys)
                 bundle = load_bundle(incoming)
-                key = verify_signature(bundle, trusted_keys)
+                if bundle.hash != signed:
+                    raise BundleError(f"{incoming}: has changed since its signature was checked")
                 version = bundle.manifest.version
                 self._check_version(version, bundle.hash, present, allow_older=allow_downgrade)
             path = self._folder / f"{version}-{bundle.hash[:8]}"
             installed = Installed(
                 path, version, bundle.hash, key, Scorer(bundle), verdict=None, changed=False
             )
-            if self._is_active(path, bundle.hash):
+            in_use = present is not None and present.hash == bundle.hash
+            if in_use and self._is_active(path, bundle.hash):
                 return installed
             tried = try_model(installed.scorer, present, settings, library, history)
             if tried.refused:

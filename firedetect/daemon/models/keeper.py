@@ -1,6 +1,7 @@
 """The model in use: swapped between two events, watched, taken back when it does harm."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from firedetect.daemon.disk import DiskThread
 from firedetect.daemon.models.choose import ModelInUse, choose_model, start_model
 from firedetect.daemon.models.install import Installed, ModelStore
 from firedetect.daemon.probation import Probation
-from firedetect.daemon.remote.trials import StoredTrial
+from firedetect.daemon.trials import StoredTrial
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import BundleError, StorageError
 from firedetect.model.scorer import Scorer
@@ -26,7 +27,12 @@ _log = structlog.get_logger()
 
 
 class ModelKeeper:
-    """Installs and rolls back while the detector runs; `swap` puts a scorer into the pipeline."""
+    """Installs and rolls back while the detector runs; `swap` puts a scorer into the pipeline.
+
+    `one_change` is held while a model is tried with the settings in force, so that neither is
+    adopted beside something with which it was not tried. `disk` is closed with it: a thread of its
+    own, because trying a bundle takes longer than others may wait for a disk.
+    """
 
     def __init__(
         self,
@@ -36,13 +42,17 @@ class ModelKeeper:
         decision: Callable[[], DecisionSettings],
         report: Report,
         disk: DiskThread,
+        one_change: asyncio.Lock,
+        limit_s: float = INSTALL_LIMIT_S,
     ) -> None:
         self._store = store
         self._trusted_keys = trusted_keys
         self._trial = trial
         self._decision = decision
         self._report = report
+        self._one_change = one_change
         self._disk = disk
+        self._limit_s = limit_s
         self._before: Scorer | None = None
         self._probation = Probation()
         self._outcome: Outcome | None = None
@@ -53,6 +63,9 @@ class ModelKeeper:
         chosen = start_model(store)
         self.scorer = chosen.scorer
         self.refused = chosen.trouble
+        if self._on_trial and store.named[0].path == chosen.path:
+            # What to go back to must not have to come from a disk that hangs by then.
+            self._before = choose_model(store, proven_only=True).scorer
         if chosen.trouble:
             report(_TROUBLE, chosen.trouble)
 
@@ -63,9 +76,13 @@ class ModelKeeper:
 
     def watch(self) -> None:
         """Begin to watch a model that has not proved itself yet, once the event loop runs."""
-        named = self._store.named
-        if self._store.fixed is None and named and not named[0].confirmed:
-            self._begin()
+        if self._on_trial:
+            self._begin(resumed=True)
+
+    @property
+    def _on_trial(self) -> bool:
+        named = self._store.named if self._store.fixed is None else ()
+        return bool(named) and not named[0].confirmed
 
     def heard(self, outcome: Outcome) -> None:
         """Take an outcome."""
@@ -80,22 +97,27 @@ class ModelKeeper:
         self._refuse_in_alarm()
         if self._probation.running or self._installing:
             raise BundleError("another model is proving itself: wait two minutes")
-        present = self.scorer
         self._installing = True
+        try:
+            async with self._one_change:
+                return await self._installed(source, allow_downgrade=allow_downgrade)
+        finally:
+            self._installing = False
+
+    async def _installed(self, source: Path, *, allow_downgrade: bool) -> Installed:
+        present = self.scorer
         try:
             installed = await self._disk.run(
                 lambda: self._install(source, present, allow_downgrade=allow_downgrade),
-                INSTALL_LIMIT_S,
+                self._limit_s,
             )
-        finally:
-            self._installing = False
+            # An alarm may have come while the bundle was tried.
+            self._refuse_in_alarm()
+        except (BundleError, StorageError):
+            # What was refused, or goes on behind our back, must not be in use at the next start.
+            self._disk.later(self._store.leave_unconfirmed, self._not_stored)
+            raise
         if installed.changed:
-            try:
-                self._refuse_in_alarm()
-            except BundleError:
-                # It came while the bundle was tried.
-                self._disk.later(self._store.leave_unconfirmed, self._not_stored)
-                raise
             self._before = present
             self._use(installed.scorer)
             self._begin()
@@ -111,7 +133,7 @@ class ModelKeeper:
 
         Raises BundleError or StorageError; then nothing changed.
         """
-        chosen = await self._disk.run(self._roll_back, INSTALL_LIMIT_S)
+        chosen = await self._disk.run(self._roll_back, self._limit_s)
         self._probation.stop()
         self._use(chosen.scorer)
         self._end("rolled back on request")
@@ -123,13 +145,14 @@ class ModelKeeper:
         """Go back to the last proven bundle; a proven one stays. Raises StorageError."""
         self._probation.stop()
         self._disk.later(self._store.leave_unconfirmed, self._not_stored)
-        chosen = await self._disk.run(self._proven_one, INSTALL_LIMIT_S)
+        chosen = await self._disk.run(self._proven_one, self._limit_s)
         self._use(chosen.scorer)
         self._end("left unproven")
 
     def close(self) -> None:
-        """End the watch."""
+        """End the watch, and the thread once it is idle."""
         self._probation.stop()
+        self._disk.close()
 
     def _refuse_in_alarm(self) -> None:
         if self._outcome is not None and self._outcome.latched:
@@ -153,9 +176,13 @@ class ModelKeeper:
         if scorer is not None:
             self._report(_TROUBLE, None)
 
-    def _begin(self) -> None:
+    def _begin(self, *, resumed: bool = False) -> None:
         self._proven = asyncio.get_running_loop().create_future()
-        self._probation.begin(self._confirm, self._take_back)
+        self._probation.begin(self._confirm, self._take_back, self._scored, resumed=resumed)
+
+    def _scored(self, outcome: Outcome) -> bool:
+        """Whether the model in use has judged something."""
+        return outcome.model == self.version and not math.isnan(outcome.score)
 
     def _confirm(self) -> None:
         if self.scorer is not None:
@@ -174,9 +201,9 @@ class ModelKeeper:
     async def _use_proven(self) -> None:
         """Use what the store says after the way back, also if that was not written."""
         try:
-            chosen = await self._disk.run(self._proven_one, INSTALL_LIMIT_S)
-        except StorageError as error:
-            self._not_stored(str(error))
+            chosen = await self._disk.run(self._proven_one, self._limit_s)
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task
+            self._not_stored(f"{type(error).__name__}: {error}")
         else:
             self._use(chosen.scorer)
 

@@ -59,17 +59,20 @@ class RemoteConfig:
         report: Report,
         apply: Callable[[RemoteSettings], None],
         disk: DiskThread,
+        one_change: asyncio.Lock,
     ) -> None:
         self._base = base_settings(settings)
         self._silence_emergency = settings.decision.remote_emergency_silence
         self._kept = None if folder is None else KeptConfig(folder, disk, self._not_stored)
         self._trial = trial
+        self._one_change = one_change
         self._report = report
         self._apply = apply
         self._adopted = NOTHING
         self._before = NOTHING
         self._judged = ""
         self._verdict: Verdict | None = None
+        self._verdict_version: int | None = None
         self._refused: Refusal | None = None
         self._status: Literal["defaults", "adopted", "confirmed", "reverted"] = "defaults"
         self._fuller: asyncio.Task[None] | None = None
@@ -102,7 +105,7 @@ class RemoteConfig:
     def watch(self) -> None:
         """Begin to watch what is not confirmed yet, once the event loop runs."""
         if self._status == "adopted":
-            self.probation.begin(self._confirm, self._take_back)
+            self.probation.begin(self._confirm, self._take_back, resumed=True)
 
     async def consider(self, document: ShadowDocument) -> None:
         """Adopt or refuse what a `config` shadow desires; the answer is in `reported`."""
@@ -128,22 +131,9 @@ class RemoteConfig:
             return
         adopted = Adopted(desired, document.version, document.desired_s)
         await self.close()
-        verdicts = self._trial.verdicts(self._decision(candidate), self.decision)
-        try:
-            verdict, refused = await anext(verdicts)
-        except asyncio.CancelledError:
-            # Not judged: the next look at the shadow does it.
-            self._judged = ""
-            raise
-        except Exception as error:  # noqa: BLE001 - what cannot be tried is not adopted
-            _log.exception("the trial failed")
-            verdict, refused = None, f"cannot be tried: {type(error).__name__}: {error}"
-        self._verdict = verdict
-        if refused:
-            self._refuse(document, Problem("", refused))
-        elif await self._adopt(document, adopted, candidate):
-            # The change holds at once; the rest of the history may still speak against it.
-            self._fuller = asyncio.create_task(self._hear_rest(verdicts), name="config:trial")
+        # Held until adopted: no model is swapped in that was not tried with these settings.
+        async with self._one_change:
+            await self._try(document, adopted, candidate)
 
     async def close(self) -> None:
         """End a trial that is under way."""
@@ -163,10 +153,31 @@ class RemoteConfig:
                 "version": self.version,
                 "status": self._status,
                 "verdict": self._verdict,
+                "verdict_version": self._verdict_version,
                 "refused": self._refused,
             }
         )
         return document.model_dump(mode="json")
+
+    async def _try(
+        self, document: ShadowDocument, adopted: Adopted, candidate: RemoteSettings
+    ) -> None:
+        verdicts = self._trial.verdicts(self._decision(candidate), self.decision)
+        try:
+            verdict, refused = await anext(verdicts)
+        except asyncio.CancelledError:
+            # Not judged: the next look at the shadow does it.
+            self._judged = ""
+            raise
+        except Exception as error:  # noqa: BLE001 - what cannot be tried is not adopted
+            _log.exception("the trial failed")
+            verdict, refused = None, f"cannot be tried: {type(error).__name__}: {error}"
+        self._verdict, self._verdict_version = verdict, document.version
+        if refused:
+            self._refuse(document, Problem("", refused))
+        elif await self._adopt(document, adopted, candidate):
+            # The change holds at once; the rest of the history may still speak against it.
+            self._fuller = asyncio.create_task(self._hear_rest(verdicts), name="config:trial")
 
     async def _hear_rest(self, verdicts: AsyncIterator[tuple[Verdict | None, str]]) -> None:
         try:

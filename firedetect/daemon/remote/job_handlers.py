@@ -1,14 +1,17 @@
 """What the four jobs do at the detector."""
 
 import asyncio
+import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from firedetect.clock import Clock
-from firedetect.commissioning.gas import CleanAir
+from firedetect.clock import NS_PER_S, Clock
+from firedetect.commissioning.gas import CleanAir, change_of, moved_too_far
 from firedetect.config import GasBaseline, Settings, load_gas_baseline, save_gas_baseline
 from firedetect.contract.jobs import (
     Calibrate,
@@ -23,23 +26,29 @@ from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
 from firedetect.daemon.remote.jobs import Step
-from firedetect.decision.outcome import Outcome
-from firedetect.errors import JobFailedError, JobRejectedError, RecordingError
+from firedetect.decision.outcome import Outcome, iso_time
+from firedetect.errors import JobFailedError, JobRejectedError, LinkDownError, RecordingError
 from firedetect.readings import CommandAction, CommandSource, Event, GasCalibrated, GasCounts
 from firedetect.sensors.recording import RecordingWriter
+from firedetect.storage.slots import Disk
 from firedetect.uplink.transfer import download, upload
 
 WRITE_LIMIT_S = 60.0
 CHECKING = "checking"
 PROVING = "proving"
 """The steps at which a model may be in use that has not proved itself yet."""
+UPLOADING = "uploading"
+"""The step at which a recording is complete on the disk."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class JobHandlers:
-    """Called with a job's document; `folder` is None where no disk can be used."""
+    """Called with a job's document; `folder` is None where no disk can be used.
+
+    `gas_baseline` returns the clean-air baseline in force, None while it is learnt.
+    """
 
     settings: Settings
     folder: Path | None
@@ -49,17 +58,18 @@ class JobHandlers:
     flight: FlightRecorder
     models: ModelKeeper
     disk: DiskThread
+    gas_baseline: Callable[[], GasBaseline | None]
     _clean_air: CleanAir | None = field(default=None, init=False)
 
     async def __call__(self, document: JobDocument, step: Step, interrupted: str) -> str:
-        """Carry out one job; see daemon.jobs.Handler."""
+        """Carry out one job; see daemon.remote.jobs.Handler."""
         match document:
             case InstallModel():
                 return await self._install(document, step, interrupted)
             case Calibrate():
                 return await self._calibrate(document, step)
             case CollectRecording():
-                return await self._collect(document, step)
+                return await self._collect(document, step, interrupted)
             case Drill():
                 return await self._drill(document, step, interrupted)
 
@@ -85,7 +95,7 @@ class JobHandlers:
         archive = self.folder / "incoming" / f"{job.sha256}.zip"
         await self.disk.run(partial(_make_room, archive.parent, keep=archive))
         await step("downloading")
-        await download(job.url, archive, size=job.size_bytes, sha256=job.sha256)
+        await download(job.url, archive, size=job.size_bytes, sha256=job.sha256, disk=self.disk.run)
         await step(CHECKING)
         try:
             installed = await self.models.install(archive)
@@ -118,33 +128,65 @@ class JobHandlers:
         baseline = clean_air.baseline()
         if isinstance(baseline, str):
             raise JobFailedError(baseline)
+        present = self.gas_baseline()
+        far = "" if present is None else moved_too_far(present, baseline)
+        if far:
+            # From afar nobody can tell steady fumes from clean air.
+            raise JobFailedError(f"{far}; calibrate at the device, in clean air")
         path = self.settings.gas.calibration
         if path is not None:
-            baseline = await self.disk.run(partial(_save_baseline, path, baseline))
+            try:
+                baseline = await self.disk.run(partial(_save_baseline, path, baseline))
+            except OSError as error:
+                raise JobFailedError(
+                    f"{path}: cannot be kept: {error.strerror or error}"
+                ) from error
         self.queue.put(GasCalibrated(self.clock.monotonic_ns(), baseline))
-        return f"clean-air baseline from {clean_air.readings} readings"
+        change = change_of(present, baseline)
+        return f"clean-air baseline from {clean_air.readings} readings: {change}"
 
-    async def _collect(self, job: CollectRecording, step: Step) -> str:
+    async def _collect(self, job: CollectRecording, step: Step, interrupted: str) -> str:
         if not self.settings.uplink.share_recordings:
             raise JobRejectedError("this site does not share recordings (uplink.share_recordings)")
         if self.folder is None:
             raise JobFailedError("no disk can be used: nothing can be recorded")
-        target = self.folder / "incoming" / "shared.mcap"
-        await step("recording")
-        events = self.flight.begin(min(float(job.duration_s), KEPT_S))
+        folder = self.folder / "incoming"
+        keep = False
         try:
-            await asyncio.sleep(max(0.0, job.duration_s - KEPT_S))
+            recording = await self._recording(job, step, interrupted, folder)
+            await step(UPLOADING)
+            size = await upload(job.upload_url, recording, disk=self.disk.run)
+        except (LinkDownError, asyncio.CancelledError):
+            # The next attempt, perhaps after a restart, sends this recording and no later one.
+            keep = True
+            raise
         finally:
-            self.flight.end(events)
+            if not keep:
+                self.disk.later(partial(_make_room, folder, keep=None), _left_behind)
+        return f"sent {size} bytes, {_span_of(recording)}"
+
+    async def _recording(
+        self, job: CollectRecording, step: Step, interrupted: str, folder: Path
+    ) -> Path:
+        """Return the recording that an earlier attempt completed, else make one."""
+        key = _key_of(job)
         try:
-            size = await self.disk.run(partial(_write, target, events), WRITE_LIMIT_S)
-            await step("uploading")
-            await upload(job.upload_url, target)
+            if interrupted == UPLOADING:
+                kept = await self.disk.run(partial(_kept, folder, key))
+                if kept is not None:
+                    return kept
+            await step("recording")
+            events = self.flight.begin(min(float(job.duration_s), KEPT_S))
+            try:
+                await asyncio.sleep(max(0.0, job.duration_s - KEPT_S))
+            finally:
+                self.flight.end(events)
+            seconds = _seconds(events, job.duration_s)
+            target = folder / f"{key}-{seconds}-{self.clock.wall_ns()}.mcap"
+            await self.disk.run(partial(_write, target, events), WRITE_LIMIT_S)
         except (OSError, RecordingError) as error:
             raise JobFailedError(f"the recording could not be written: {error}") from error
-        finally:
-            self.disk.later(partial(target.unlink, missing_ok=True), _left_behind)
-        return f"sent {size} bytes"
+        return target
 
     async def _drill(self, job: Drill, step: Step, interrupted: str) -> str:
         if interrupted:
@@ -163,21 +205,55 @@ class JobHandlers:
 
 
 def _save_baseline(path: Path, baseline: GasBaseline) -> GasBaseline:
-    """Write the baseline with what is known of CO: that belongs to the film, not to the air."""
+    """Write the baseline with what is known of CO: that belongs to the film, not to the air.
+
+    What the file held stays beside it as `<name>.before`. Raises ConfigError or OSError.
+    """
     if path.exists():
         known = load_gas_baseline(path)
         baseline = baseline.model_copy(update={"co_a": known.co_a, "co_beta": known.co_beta})
+        disk, new = Disk(), path.with_name(f".{path.name}.before.new")
+        disk.write(new, path.read_bytes())
+        disk.replace(new, path.with_name(f"{path.name}.before"))
     save_gas_baseline(path, baseline)
     return baseline
 
 
-def _write(target: Path, events: list[Event]) -> int:
-    """Write a recording and return its size; raises OSError or RecordingError."""
+def _key_of(job: CollectRecording) -> str:
+    """Return a name for the job's file; the address itself is a secret, and no name for a file."""
+    return hashlib.sha256(job.upload_url.encode()).hexdigest()[:16]
+
+
+def _kept(folder: Path, key: str) -> Path | None:
+    return next(folder.glob(f"{key}-*.mcap"), None)
+
+
+def _seconds(events: list[Event], at_most_s: int) -> int:
+    """Return how long a recording is, without what a replay begins with, which may be older."""
+    if not events:
+        return 0
+    last_ns = events[-1].t_ns
+    oldest_ns = last_ns - at_most_s * NS_PER_S
+    begun_ns = min(event.t_ns for event in events if event.t_ns >= oldest_ns)
+    return round((last_ns - begun_ns) / NS_PER_S)
+
+
+def _span_of(recording: Path) -> str:
+    """Return the span of time that a recording's name holds: a restart forgets everything else."""
+    _key, seconds, until_ns = recording.stem.split("-")
+    return f"{seconds} s until {iso_time(int(until_ns))}"
+
+
+def _write(target: Path, events: list[Event]) -> None:
+    """Write a recording, whole or not at all; raises OSError or RecordingError."""
     _make_room(target.parent, keep=None)
-    with RecordingWriter(target) as writer:
+    new = target.with_suffix(".new")
+    with RecordingWriter(new) as writer:
         for event in events:
             writer.write(event)
-    return target.stat().st_size
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    new.replace(target)
 
 
 def _left_behind(why: str) -> None:

@@ -45,8 +45,9 @@ class Handler(Protocol):
     async def __call__(self, document: JobDocument, step: Step, interrupted: str) -> str:
         """Return what was done.
 
-        `interrupted` is the step at which a restart ended an earlier attempt. Raises
-        JobRejectedError, any other FiredetectError for a failure, LinkDownError to try again.
+        `interrupted` is the step at which a restart or a lost link ended an earlier attempt.
+        Raises JobRejectedError, any other FiredetectError for a failure, LinkDownError to try
+        again.
         """
 
 
@@ -77,6 +78,8 @@ class JobRunner:
         self._disk = disk
         self._slots = None if folder is None else Slots(folder, "job")
         self._trigger = asyncio.Event()
+        self._step = ""
+        """What the job under way is at, or was at when an attempt ended."""
 
     async def run(self) -> None:
         """Carry out jobs for ever."""
@@ -103,7 +106,6 @@ class JobRunner:
             return
         self._link.accepted(_WHAT)
         if job is None:
-            # Not wait_for: it may swallow the end of this task when the trigger comes just then.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._trigger.wait()
@@ -115,12 +117,13 @@ class JobRunner:
         known = await self._stored(job.job_id)
         if known is not None and known.status != "IN_PROGRESS":
             return known
-        interrupted = "" if known is None else known.step
+        self._step = "" if known is None else known.step
         document = job_document(job.document)
         if isinstance(document, Problem):
             return await self._note(_Known(job.job_id, "", "REJECTED", str(document)))
 
         async def step(name: str) -> None:
+            self._step = name
             await self._note(_Known(job.job_id, name))
             try:
                 await self._jobs.update(job, "IN_PROGRESS", {"step": name})
@@ -129,16 +132,16 @@ class JobRunner:
             except JobRefusedError as error:
                 raise JobFailedError(f"was ended from afar: {error}") from error
 
-        _log.info("job begins", job=job.job_id, op=document.op, interrupted=interrupted)
-        status, detail = await self._try(document, step, interrupted)
+        _log.info("job begins", job=job.job_id, op=document.op, interrupted=self._step)
+        status, detail = await self._try(document, step)
         _log.info("job ends", job=job.job_id, status=status, detail=detail)
         return await self._note(_Known(job.job_id, "", status, detail))
 
-    async def _try(self, document: JobDocument, step: Step, interrupted: str) -> tuple[Status, str]:
+    async def _try(self, document: JobDocument, step: Step) -> tuple[Status, str]:
         lost = ""
         for _ in range(LINK_TRIES):
             try:
-                return "SUCCEEDED", await self._handler(document, step, interrupted)
+                return "SUCCEEDED", await self._handler(document, step, self._step)
             except LinkDownError as error:
                 lost = str(error)
                 await asyncio.sleep(RETRY_S)

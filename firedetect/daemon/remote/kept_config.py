@@ -74,11 +74,12 @@ class KeptConfig:
 
     async def propose(self, adopted: Adopted) -> None:
         """Store a document as the one in force, unconfirmed; raises StorageError."""
+        body = asdict(adopted)
         try:
-            await self._disk.run(lambda: self._slots.propose(asdict(adopted)))
+            await self._disk.run(lambda: self._slots.propose(body))
         except StorageError:
-            # What the disk may still do to it is undone behind it.
-            self._disk.later(self._slots.revert, self._failed)
+            # What the disk may still do to it is undone behind it, and nothing else.
+            self._disk.later(lambda: self._slots.withdraw(body), self._failed)
             raise
 
     def confirm(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from firedetect.config import Settings
 from firedetect.contract.names import SHADOW_ALARM, SHADOW_CONFIG
+from firedetect.daemon.box_link import said_by_box
 from firedetect.daemon.remote.alarm import DONE
-from firedetect.daemon.remote.box_link import said_by_box
 from firedetect.errors import UplinkError
 from firedetect.uplink.identity import endpoint_of
 from firedetect.uplink.provision import connected
@@ -98,7 +98,12 @@ def set_desired(target: Target, desired: dict[str, Any], version: int | None) ->
         raise UplinkError(f"shadow {target.shadow} is written by the detector alone")
 
     async def ask(shadows: ThingShadows) -> dict[str, Any]:
+        before = await shadows.get(target.shadow)
         written = await shadows.desire(target.shadow, desired, version)
+        after = await shadows.get(target.shadow)
+        if target.shadow == SHADOW_CONFIG and _same_wish(before, after):
+            # The detector has judged this wish already: it says nothing more to it.
+            return _accepted(after.reported)
         if target.shadow == SHADOW_CONFIG:
             return await _verdict(shadows, target, written)
         return await _answers(shadows, target, desired)
@@ -136,23 +141,32 @@ async def _verdict(shadows: ThingShadows, target: Target, written: int) -> dict[
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
             while True:
-                document = await shadows.get(target.shadow)
-                reported = document.reported
-                refused = reported.get("refused")
-                if isinstance(refused, dict) and refused.get("version", 0) >= written:
-                    path, reason = refused.get("path", ""), refused.get("reason", "")
-                    raise UplinkError(
-                        f"refused: {path + ': ' if path else ''}{reason}; the shadow still desires "
-                        "it, KEY=null takes it back"
-                    )
-                if (reported.get("version") or 0) >= written:
-                    return reported
+                reported = (await shadows.get(target.shadow)).reported
+                refused = reported.get("refused") or {}
+                if max(refused.get("version", 0), reported.get("version") or 0) >= written:
+                    return _accepted(reported)
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError as error:
         raise UplinkError(
             f"{target.thing} has not answered within {ANSWER_LIMIT_S:.0f} s; the change waits for "
             "it in the shadow"
         ) from error
+
+
+def _same_wish(before: ShadowDocument, after: ShadowDocument) -> bool:
+    return (before.desired, before.desired_s) == (after.desired, after.desired_s)
+
+
+def _accepted(reported: dict[str, Any]) -> dict[str, Any]:
+    """Return what the detector reports; raises UplinkError if it refuses the newest wish."""
+    refused = reported.get("refused")
+    if not isinstance(refused, dict):
+        return reported
+    path, reason = refused.get("path", ""), refused.get("reason", "")
+    raise UplinkError(
+        f"refused: {path + ': ' if path else ''}{reason}; the shadow still desires it, KEY=null "
+        "takes it back"
+    )
 
 
 async def _answers(

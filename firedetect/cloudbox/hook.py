@@ -1,0 +1,59 @@
+"""The box's pre-provisioning hook: a name that is taken goes to nobody but its holder.
+
+The holder signs `firedetect-rotate:<thing>:<id of the new certificate>` with the present private
+key (ECDSA, SHA-256) and sends the signature as parameter `Proof`, in base64. No request of another
+certificate can use it again.
+"""
+
+import base64
+import binascii
+import sqlite3
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firedetect.cloudbox.authority import Authority, valid_name
+from firedetect.cloudbox.wire import JsonObject
+
+
+class HolderOnly:
+    """Answers as a pre-provisioning hook does: `allowProvisioning` for free names and holders."""
+
+    def __init__(self, database: sqlite3.Connection, authority: Authority) -> None:
+        self._database = database
+        self._authority = authority
+
+    async def __call__(self, question: JsonObject) -> JsonObject:
+        """Return whether the registration that AWS asks about may go on."""
+        parameters = question["parameters"]
+        assert isinstance(parameters, dict)  # noqa: S101 - the service's own
+        thing, proof = str(parameters["ThingName"]), str(parameters["Proof"])
+        held = self._certificates(thing)
+        if not held:
+            return {"allowProvisioning": True}
+        said = _signed(thing, str(question["certificateId"]))
+        return {"allowProvisioning": any(_proves(pem, proof, said) for pem in held)}
+
+    def _certificates(self, thing: str) -> list[str]:
+        """Return every certificate that has the rights of this thing now."""
+        rows = self._database.execute("SELECT pem FROM certificate WHERE thing = ?", (thing,))
+        held = [row[0] for row in rows]
+        own = self._authority.issued_pem(thing) if valid_name(thing) else None
+        return held if own is None else [*held, own]
+
+
+def _signed(thing: str, certificate_id: str) -> bytes:
+    return f"firedetect-rotate:{thing}:{certificate_id}".encode()
+
+
+def _proves(pem: str, proof: str, said: bytes) -> bool:
+    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - the authority signs no other
+    try:
+        key.verify(base64.b64decode(proof, validate=True), said, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, binascii.Error, ValueError):
+        # ValueError: a proof that is no ASCII.
+        return False
+    return True
