@@ -19,9 +19,10 @@ from firedetect.cloudbox.authority import Authority
 from firedetect.errors import BoxError
 
 HOST = "127.0.0.1"
-START_LIMIT_S = 10.0
+START_LIMIT_S = 60.0
 STOP_LIMIT_S = 5.0
-RELOAD_LIMIT_S = 5.0
+RELOAD_LIMIT_S = 60.0
+"""mosquitto looks for a user among all others at each of its lines: thousands take seconds."""
 PAYLOAD_LIMIT = 128 * 1024
 """As on AWS IoT Core."""
 _PACKET_LIMIT = 146 * 1024
