@@ -100,10 +100,6 @@ class ThingShadows:
         if self._meter is not None:
             self._meter.shadow_operation()
 
-    def _open(self, stream: Any) -> None:  # noqa: ANN401 - the SDK has no types
-        stream.open()
-        self._streams.append(stream)
-
     async def _update(
         self,
         name: str,
