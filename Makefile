@@ -1,8 +1,10 @@
 # Every target is one line; longer work is a script.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers cover ci lock model warmup clean
+.PHONY: help setup run test check lint types layers cover ci lock model year clean
 BIN := .venv/bin
 SCENARIO ?= waste-bin
+YEARS ?= 1
+SITE ?= dwelling
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -35,8 +37,11 @@ cover: setup ## Branch coverage of the deciding code, kernels as plain Python
 ci: ## Everything that the continuous integration runs
 	@bash .ci/run
 
-model: setup ## Generate the data set, train the default bundle, verify it
+model: setup ## Rooms, data set, default bundle, its evaluation: everything from nothing
 	@scripts/model
+
+year: setup ## Live through device-years of nuisances (YEARS=1, SITE=dwelling); goes on where it stopped
+	@$(BIN)/firedetect simulate year -o var/year --years $(YEARS) --site $(SITE)
 
 lock: setup ## Resolve the dependencies again
 	@scripts/lock

@@ -225,7 +225,8 @@ def drill(config: ConfigOption = None, duration: DurationOption = None) -> None:
 
 @simulate_app.command("list")
 def simulate_list(as_json: JsonOption = False) -> None:
-    """List the scenarios. Example: firedetect simulate list."""
+    """List the scenarios and families. Example: firedetect simulate list."""
+    from firedetect.simulation.families import family_names
     from firedetect.simulation.scenarios import SCENARIOS
 
     if as_json:
@@ -236,6 +237,7 @@ def simulate_list(as_json: JsonOption = False) -> None:
     for scenario in SCENARIOS.values():
         table.add_row(scenario.name, f"{scenario.duration_s:.0f}", scenario.summary)
     Console().print(table)
+    print(f"or FAMILY:SEED of any family: {', '.join(family_names())}")
 
 
 @simulate_app.command("play")
@@ -257,17 +259,61 @@ def simulate_play(
 
 @simulate_app.command("dataset")
 def simulate_dataset(
-    out: Annotated[Path, typer.Option("-o", "--output", help="a new folder")],
-    episodes: Annotated[int, typer.Option(min=1)] = 900,
+    out: Annotated[Path, typer.Option("-o", "--output", help="a new folder, or a broken-off one")],
+    episodes: Annotated[int, typer.Option(min=1)] = 2000,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     jobs: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+    split: Annotated[str, typer.Option(help="rooms: learned, held-out or all")] = "learned",
+    whole: Annotated[
+        int | None, typer.Option(min=1, help="so many whole episodes of each family, to be judged")
+    ] = None,
 ) -> None:
-    """Draw a training data set. Example: firedetect simulate dataset -o data --episodes 900."""
+    """Draw a data set. Example: firedetect simulate dataset -o data --episodes 2000."""
     from firedetect.lab.generate import generate
+    from firedetect.lab.plan import judging_plan, learning_plan
 
+    plan = (
+        judging_plan(whole, seed, split=split)
+        if whole is not None
+        else learning_plan(episodes, seed, split=split)
+    )
     with _progress("episodes") as advance:
-        rows = generate(out, episodes=episodes, seed=seed, jobs=jobs, progress=advance)
-    print(f"{out}: {rows} rows of {episodes} episodes", file=sys.stderr)
+        rows = generate(out, plan, jobs=jobs, progress=advance)
+    print(f"{out}: {rows} rows of {len(plan.tasks)} episodes", file=sys.stderr)
+
+
+@simulate_app.command("year")
+def simulate_year(
+    out: Annotated[Path, typer.Option("-o", "--output", help="a folder; what is there goes on")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="the bundle to judge; else the default")
+    ] = None,
+    site: Annotated[str, typer.Option(help="dwelling, office, kitchen or workshop")] = "dwelling",
+    rates: Annotated[Path | None, typer.Option(help="your own table of nuisances a year")] = None,
+    years: Annotated[float, typer.Option(min=0.0001, help="device-years of each nuisance")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    jobs: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+) -> None:
+    """Live through a year of nuisances. Example: firedetect simulate year -o year --years 0.2."""
+    from firedetect.lab.year import live_year
+
+    with _progress("nuisances") as advance:
+        told = live_year(
+            out,
+            bundle=bundle,
+            site=site,
+            rates=rates,
+            years=years,
+            seed=seed,
+            jobs=jobs,
+            progress=advance,
+        )
+    print(
+        f"{out}/year.html: {len(told['alarms'])} alarms in {told['episodes']} nuisances; false "
+        f"alert {told['table']['alert']['a_year']:.3g} a year, at most "
+        f"{told['table']['alert']['at_most']:.3g}",
+        file=sys.stderr,
+    )
 
 
 @app.command()
@@ -289,6 +335,43 @@ def train(
             progress=lambda _stage, share: advance(share),
         )
     print(f"{out}: trained on {dataset}", file=sys.stderr)
+
+
+@app.command()
+def evaluate(
+    bundle: Path,
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="the page; JSON beside it")] = Path(
+        "report.html"
+    ),
+    learned: Annotated[
+        Path | None, typer.Option(help="its training data: leave families out, let others compete")
+    ] = None,
+    rates: Annotated[Path | None, typer.Option(help="your own table of nuisances a year")] = None,
+    card: Annotated[Path | None, typer.Option(help="write a model card, Markdown")] = None,
+) -> None:
+    """Judge a bundle on whole episodes. Example: firedetect evaluate bundle held-out -o r.html."""
+    from firedetect.lab.card import write_card
+    from firedetect.lab.evaluate import evaluate as judge
+    from firedetect.lab.report import write_report
+    from firedetect.lab.targets import targets
+
+    with _progress("judging") as advance:
+        told = judge(
+            bundle,
+            dataset,
+            learned=learned,
+            rates=rates,
+            progress=lambda _stage, share: advance(share),
+        )
+    held = targets(told)
+    write_report(out, told, held)
+    if card is not None:
+        write_card(card, told, held)
+    for target in held:
+        mark = "-" if target["meets_floor"] is None else "ok" if target["meets_floor"] else "MISS"
+        print(f"{mark:<5} {target['name']}: {target['shown']} (floor {target['floor']})")
+    print(f"{out}: written", file=sys.stderr)
 
 
 @model_app.command("list")

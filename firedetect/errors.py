@@ -126,3 +126,7 @@ class JobFailedError(UplinkError):
 
 class JobRejectedError(JobFailedError):
     """A job is not for this device or not allowed here; nothing was begun."""
+
+
+class SimulationError(FiredetectError):
+    """A library of simulated rooms cannot be made or read; the message names the run or file."""

@@ -108,9 +108,15 @@ class Pipeline:
         row = self._features.row()
         if self._observer is not None:
             self._observer.row(t_ns, row)
+        before = self._judge.current
+        self._judge.see(t_ns, row)
         self._judge.score(t_ns, self._model.score(row))
         features = dict(zip(COLUMNS, row.tolist(), strict=True))
-        return self._outcome(t_ns, self._declare(), features=features)
+        outcome = self._outcome(t_ns, self._declare(), features=features)
+        if self._judge.current <= before:
+            return outcome
+        # The score alone has raised the level, and all is decided: say what made the score.
+        return replace(outcome, contributions=self._model.explain(row))
 
     def run(self, events: Iterable[Event]) -> Iterator[Outcome]:
         """Fold events in order and yield every outcome: replay, training and tests."""

@@ -1,5 +1,6 @@
 """Slow, obvious twins of the kernels: one definition each, written from the feature table."""
 
+import itertools
 import math
 
 import numpy as np
@@ -171,3 +172,39 @@ def gas_index(counts, clean_air):
     for weight, count, base in zip(weights, counts, clean_air, strict=True):
         total += weight * math.log(resistance(base) / resistance(count))
     return 400.0 + 100.0 * total
+
+
+def expected_leaf(tree, row, known, node=0):
+    """What a tree (xgboost's JSON) gives when only the columns in `known` are known of a row."""
+    left, right = tree["left_children"][node], tree["right_children"][node]
+    if left == -1:
+        return tree["split_conditions"][node]
+    column = tree["split_indices"][node]
+    if column in known:
+        below = row[column] < np.float32(tree["split_conditions"][node])
+        goes_left = bool(tree["default_left"][node]) if math.isnan(row[column]) else below
+        return expected_leaf(tree, row, known, left if goes_left else right)
+    cover = tree["sum_hessian"]
+    weighted = [cover[child] * expected_leaf(tree, row, known, child) for child in (left, right)]
+    return math.fsum(weighted) / (cover[left] + cover[right])
+
+
+def contributions(trees, row, base):
+    """Shapley values of the columns by their definition, every subset at a time; then the rest."""
+    used = set()
+    for tree in trees:
+        splits = zip(tree["split_indices"], tree["left_children"], strict=True)
+        used |= {column for column, left in splits if left != -1}
+    worth = {}
+    for size in range(len(used) + 1):
+        for known in map(frozenset, itertools.combinations(sorted(used), size)):
+            worth[known] = math.fsum(expected_leaf(tree, row, known) for tree in trees)
+    out = [0.0] * len(row) + [base + worth[frozenset()]]
+    for column in used:
+        out[column] = math.fsum(
+            (worth[known | {column}] - worth[known])
+            / (len(used) * math.comb(len(used) - 1, len(known)))
+            for known in worth
+            if column not in known
+        )
+    return out

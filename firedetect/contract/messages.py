@@ -2,8 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
+from firedetect.contract.contributions import MOST_SENT
 from firedetect.contract.level import Health, LevelName
 
 MessageKind = Literal["alarm", "trouble", "event"]
@@ -19,8 +28,15 @@ class ContractMessage(BaseModel):
     v: Literal[1] = 1
 
 
+_Column = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
+
+
 class DetectorMessage(ContractMessage):
-    """One thing that changed at a detector."""
+    """One thing that changed at a detector.
+
+    `contributions` (log odds by column) are there when the score has just raised the level: the
+    strongest of what the score is made of.
+    """
 
     kind: MessageKind
     event_id: str
@@ -38,6 +54,22 @@ class DetectorMessage(ContractMessage):
     alarm: str
     drill: bool
     model: str | None
+    contributions: Annotated[
+        dict[_Column, float],
+        Field(default_factory=dict, max_length=MOST_SENT, exclude_if=lambda found: not found),
+    ]
+
+    @field_validator("contributions", mode="wrap")
+    @classmethod
+    def _never_refuse_for_them(
+        cls, given: object, validate: ValidatorFunctionWrapHandler
+    ) -> dict[str, float]:
+        """Leave out what is not understood: an alarm is not refused for its explanation."""
+        try:
+            found: dict[str, float] = validate(given)
+        except ValidationError:
+            return {}
+        return found
 
 
 class LinkLost(ContractMessage):

@@ -41,7 +41,7 @@ from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus, I2cPort, open_i2c
 from firedetect.sensors.catalog import configured
 from firedetect.sensors.recording import RecordingWriter
-from firedetect.simulation.scenarios import SCENARIOS
+from firedetect.simulation.scenarios import find_scenario
 
 ALWAYS_WARM_S = 1e9
 """The emulated gas board has been powered for ever, unless a scenario says otherwise."""
@@ -78,7 +78,7 @@ def run(
         duration_s=duration_s,
     )
     if simulate is not None:
-        _log.info("simulating", scenario=simulate, what=SCENARIOS[simulate].summary)
+        _log.info("simulating", scenario=simulate, what=find_scenario(simulate).summary)
     try:
         with _clouded(settings, cloud, clock, quiet=json_lines) as clouded:
             asyncio.run(run_daemon(clouded, around))
@@ -139,7 +139,7 @@ def play(
             powered_s=_powered(name),
             listeners=(summary.hear, hear),
             record=record,
-            duration_s=duration_s or SCENARIOS[name].duration_s,
+            duration_s=duration_s or find_scenario(name).duration_s,
             served=False,
         )
         run_virtual(run_daemon(settings.model_copy(update={"device": device}), around), clock)

@@ -8,19 +8,15 @@ from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
 from firedetect.emulator.eeprom import encode_eeprom, random_terms
 from firedetect.emulator.grove import GroveBoard
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
-from firedetect.errors import ConfigError
 from firedetect.simulation.episodes import Episode
-from firedetect.simulation.scenarios import SCENARIOS
+from firedetect.simulation.scenarios import find_scenario
 
 _EEPROM_SEED = 90640
 
 
 def find_episode(name: str) -> Episode:
-    """Return the named scenario's episode; raises ConfigError with the names there are."""
-    scenario = SCENARIOS.get(name)
-    if scenario is None:
-        raise ConfigError(f"no scenario {name!r}; there are: {', '.join(SCENARIOS)}")
-    return scenario.build()
+    """Return the episode of a scenario, or of a family and a seed; raises ConfigError."""
+    return find_scenario(name).build()
 
 
 def emulated_port(episode: Episode, settings: Settings, clock: Clock) -> EmulatedBus:
@@ -28,13 +24,13 @@ def emulated_port(episode: Episode, settings: Settings, clock: Clock) -> Emulate
     eeprom = encode_eeprom(random_terms(np.random.default_rng(_EEPROM_SEED)))
     source = SceneSource(
         eeprom,
-        episode.scene.image_c,
+        episode.image_c,
         ta_c=episode.array_c,
         emissivity=settings.thermal.emissivity,
         ta_shift_c=settings.thermal.ta_shift_c,
     )
     chips: dict[int, EmulatedDevice] = {
         settings.thermal.address: Mlx90640Chip(clock, eeprom, source),
-        settings.gas.address: GroveBoard(clock, episode.board.counts),
+        settings.gas.address: GroveBoard(clock, episode.counts),
     }
     return EmulatedBus(clock, chips)

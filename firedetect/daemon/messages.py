@@ -1,5 +1,6 @@
 """Outcomes that changed something become messages for the outbox."""
 
+from firedetect.contract.contributions import to_send
 from firedetect.contract.level import LATCHING_FROM
 from firedetect.contract.messages import PRIORITY, DetectorMessage, MessageKind
 from firedetect.decision.outcome import Outcome
@@ -13,6 +14,7 @@ def message_of(outcome: Outcome, before: Outcome | None, device: str, site: str)
     kind = _kind(outcome, before)
     record = outcome.as_record()
     fields = {name: record[name] for name in DetectorMessage.model_fields if name in record}
+    fields["contributions"] = to_send(outcome.contributions)
     body = DetectorMessage(kind=kind, device=device, site=site, **fields)
     return Message(outcome.event_id, PRIORITY[kind], kind, body.model_dump_json())
 

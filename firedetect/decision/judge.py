@@ -2,16 +2,22 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from firedetect.contract.level import Health, Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.alarm import Alarm
 from firedetect.decision.confirm import ScoreLevel
 from firedetect.decision.hard_rules import HardInputs, HardRules, HardVerdict
 from firedetect.decision.outcome import Answer
+from firedetect.decision.signs import TwoSigns
 from firedetect.readings import Command, CommandAction
 
 NS_PER_S = 1_000_000_000
 QUIET_SCORE = 0.1
+TWO_SIGNS = "signs"
+"""The reason that stands beside the score when heat and gas came together."""
 
 
 class Judge:
@@ -25,6 +31,8 @@ class Judge:
         self._scores = ScoreLevel(settings)
         self._hard = HardVerdict()
         self._hard_until_ns = 0
+        self._signs = TwoSigns()
+        self._together = False
 
     def configure(self, settings: DecisionSettings) -> None:
         """Use other settings from the next event on; what is latched stays."""
@@ -43,15 +51,31 @@ class Judge:
         elif t_ns >= self._hard_until_ns:
             self._hard = verdict
 
+    def see(self, t_ns: int, row: NDArray[np.floating]) -> None:
+        """Fold the columns (27,) that a score is of, before the score itself."""
+        self._signs.fold(t_ns, row)
+
     def score(self, t_ns: int, score: float) -> None:
         """Fold the model's score (NaN for none)."""
         self.last_score = score
         self._scores.fold(t_ns, score)
+        self._together = self._signs.together(t_ns)
+
+    @property
+    def _score_level(self) -> Level:
+        """The level of the score; a warning with two signs is an alert."""
+        level = self._scores.level
+        return Level.ALERT if self.two_signs else level
+
+    @property
+    def two_signs(self) -> bool:
+        """Whether heat and gas together make an alert of a warning now."""
+        return self._together and self._scores.level is Level.WARNING
 
     @property
     def current(self) -> Level:
         """The unlatched level."""
-        return max(self._hard.level, self._scores.level)
+        return max(self._hard.level, self._score_level)
 
     @property
     def level(self) -> Level:
@@ -64,7 +88,8 @@ class Judge:
         if self.current is Level.NORMAL:
             return self.alarm.reasons
         by_score = ("score",) if self._scores.level is not Level.NORMAL else ()
-        return by_score + self._hard.rules
+        by_signs = (TWO_SIGNS,) if self.two_signs else ()
+        return by_score + by_signs + self._hard.rules
 
     @property
     def calm(self) -> bool:
@@ -98,7 +123,7 @@ class Judge:
             active = self._rules.verdict
             if active.level is not Level.NORMAL:
                 return f"above the hard limits when last seen: {', '.join(active.rules)}"
-            if self._scores.still_high(t_ns):
+            if self._scores.still_high(t_ns) or self.two_signs:
                 return f"the score is still high: {self.last_score:.2f}"
         refused = self.alarm.reset()
         if not refused:

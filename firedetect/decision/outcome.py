@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from firedetect.contract.contributions import strongest
 from firedetect.contract.level import Health, Level
 from firedetect.decision.machine import AlarmState
 from firedetect.readings import CommandAction
@@ -31,6 +32,8 @@ class Outcome:
 
     `level` is the latched level, `current` the one of this moment; `score` is NaN when there is
     none. `event_id` is set when something changed: level, health, troubles or the alarm's state.
+    `contributions` are there when the score has just raised the level: what each column added to
+    the log odds of the score; with a constant of the model they make them up.
     """
 
     t_ns: int
@@ -49,6 +52,7 @@ class Outcome:
     drill: bool = False
     features: Mapping[str, float] = field(default_factory=dict)
     answer: Answer | None = None
+    contributions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def latched(self) -> bool:
@@ -74,6 +78,9 @@ class Outcome:
             "model": self.model,
             "event_id": self.event_id,
         }
+        if self.contributions:
+            ordered = strongest(self.contributions)
+            record["contributions"] = {name: number(value) for name, value in ordered.items()}
         if self.answer is not None:
             record["command"] = {
                 "action": self.answer.action.value,

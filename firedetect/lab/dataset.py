@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from firedetect.errors import DatasetError
 from firedetect.features.vector import COLUMNS, SCHEMA_ID
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SUMMARY_FILE: Final = "dataset.json"
 PART_GLOB: Final = "data-*.parquet"
 PART_ROWS: Final = 1_000_000
@@ -31,6 +31,9 @@ _EXTRA: Final = {
     "room": np.int32,
     "board": np.int32,
     "t_s": np.float32,
+    "heat_kw": np.float32,
+    "co_ppm": np.float32,
+    "hard": np.int8,
 }
 
 
@@ -40,6 +43,8 @@ class Dataset:
 
     `rows` is float32 (n, 27), NaN = missing; `label` the hazard 0 to 1, float32; `t_s` seconds
     since the episode's start, float32; `episode`, `room` and `board` int32; `family` text.
+    `heat_kw` and `co_ppm` are what the fire really gives and what is at the sensor, float32;
+    `hard` the level that the hard rules demand at that row, int8.
     """
 
     rows: NDArray[np.float32]
@@ -49,6 +54,9 @@ class Dataset:
     room: NDArray[np.int32]
     board: NDArray[np.int32]
     t_s: NDArray[np.float32]
+    heat_kw: NDArray[np.float32]
+    co_ppm: NDArray[np.float32]
+    hard: NDArray[np.int8]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -116,10 +124,11 @@ def content_hash(data: Dataset) -> str:
     rows = np.where(np.isnan(ordered.rows), np.float32(np.nan), ordered.rows)
     names, codes = np.unique(ordered.family, return_inverse=True)
     digest.update(json.dumps([len(ordered), names.tolist()]).encode())
-    arrays = (rows, ordered.label, ordered.episode, codes, ordered.room, ordered.board, ordered.t_s)
-    kinds = ("<f4", "<f4", "<i4", "<i4", "<i4", "<i4", "<f4")
-    for array, kind in zip(arrays, kinds, strict=True):
-        digest.update(np.ascontiguousarray(array, np.dtype(kind)).tobytes())
+    digest.update(np.ascontiguousarray(rows, "<f4").tobytes())
+    for name in _EXTRA:
+        values = codes if name == "family" else getattr(ordered, name)
+        kind = np.dtype(np.int32) if name == "family" else values.dtype
+        digest.update(np.ascontiguousarray(values, kind.newbyteorder("<")).tobytes())
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from firedetect.contract.contributions import in_words
 from firedetect.contract.messages import DetectorMessage, LinkLost
 from firedetect.lambdas.policy import Message, is_drill
 
@@ -18,6 +19,7 @@ REASONS: Final[Mapping[str, str]] = {
     "H3": "a hot area grows (H3)",
     "H4": "an area beyond the measuring range grows (H4)",
     "H5": "carbon monoxide stays high (H5)",
+    "signs": "heat and fire gas at the same time (two signs)",
     "H6": "CO2 rises fast, with heat (H6)",
 }
 """What the reasons of a level mean; the code stays, for who looks it up."""
@@ -103,7 +105,7 @@ def _story(message: DetectorMessage) -> str:
     lines = [
         f"Where: {_place(message.site)}, detector {message.device}.",
         f"How severe: {message.level} (now {message.current}).",
-        f"Why: {_because(message.reasons)}.",
+        f"Why: {_because(message)}.",
         f"Since: {message.ts}.",
     ]
     if is_drill(message):
@@ -129,8 +131,11 @@ def _place(site: str) -> str:
     return site or "a site without name"
 
 
-def _because(reasons: tuple[str, ...]) -> str:
-    return "; ".join(REASONS.get(reason, reason) for reason in reasons) or "not stated"
+def _because(message: DetectorMessage) -> str:
+    parts = in_words(message.contributions)
+    behind = {"score": f", mostly because of: {parts}"} if parts else {}
+    words = (REASONS.get(code, code) + behind.get(code, "") for code in message.reasons)
+    return "; ".join(words) or "not stated"
 
 
 def _words(codes: tuple[str, ...]) -> str:

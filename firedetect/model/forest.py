@@ -68,10 +68,15 @@ def _margins(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
-    """A checked model: every index in `packed` is in range and every path ends at a leaf."""
+    """A checked model: every index in `packed` is in range and every path ends at a leaf.
+
+    `covers`, float32 of shape (1 + nodes,), holds what the model says of how much training data
+    reached each node. No score needs it and it is not checked; NaN where nothing usable is said.
+    """
 
     packed: NDArray[np.uint32]
     columns: tuple[str, ...]
+    covers: NDArray[np.float32]
 
     @property
     def trees(self) -> int:
@@ -122,7 +127,8 @@ def parse_forest(data: bytes, columns: Sequence[str]) -> Forest:
         raise BundleError(f"booster {name!r}; gbtree expected")
     base = base_margin(_member(parameters, "base_score", str))
     trees = _trees(_member(booster, "model", dict), len(columns))
-    return Forest(_pack(trees, base), tuple(columns))
+    packed, covers = _pack(trees, base)
+    return Forest(packed, tuple(columns), covers)
 
 
 def base_margin(base_score: str) -> np.float32:
@@ -159,6 +165,7 @@ class _Tree:
     feature: NDArray[np.int64]
     default_left: NDArray[np.int64]
     value: NDArray[np.float32]
+    cover: NDArray[np.float32]
 
 
 def _check_columns(learner: Mapping[str, Value], columns: Sequence[str]) -> None:
@@ -200,19 +207,30 @@ def _tree(tree: Mapping[str, Value], number: int, columns: int) -> _Tree:
             raise BundleError(f"{where}: a node or column index is out of range")
     if np.isnan(value).any() or not (np.abs(value[leaf]) <= MAX_LEAF).all():
         raise BundleError(f"{where}: a threshold or leaf is no usable number")
-    return _Tree(left, right, feature, default_left, value)
+    return _Tree(left, right, feature, default_left, value, _covers(tree, left.size))
 
 
-def _pack(trees: Sequence[_Tree], base: np.float32) -> NDArray[np.uint32]:
-    """Copy what the roots reach; a node reached twice would be a loop."""
+def _covers(tree: Mapping[str, Value], nodes: int) -> NDArray[np.float32]:
+    """Return the covers of a tree's nodes, NaN if there are none: they only explain a score."""
+    found = tree.get("sum_hessian")
+    if isinstance(found, np.ndarray) and found.dtype == np.float32 and found.size == nodes:
+        return found.astype(np.float32, copy=False)
+    return np.full(nodes, np.nan, np.float32)
+
+
+def _pack(
+    trees: Sequence[_Tree], base: np.float32
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Copy what the roots reach, with its covers; a node reached twice would be a loop."""
     links, values = [0] * (len(trees) + 1), [base] * (len(trees) + 1)
+    covers = [np.float32(np.nan)] * (len(trees) + 1)
     deepest = 0
     for slot, tree in enumerate(trees, start=1):
         seen = {0}
         queue = [(slot, 0, 0)]
         for line, node, depth in queue:
             deepest = max(deepest, depth)
-            values[line] = tree.value[node]
+            values[line], covers[line] = tree.value[node], tree.cover[node]
             if tree.left[node] == -1:
                 links[line] = line << 8
                 continue
@@ -224,13 +242,14 @@ def _pack(trees: Sequence[_Tree], base: np.float32) -> NDArray[np.uint32]:
             queue += [(child, pair[0], depth + 1), (child + 1, pair[1], depth + 1)]
             links += [0, 0]
             values += [np.float32(0)] * 2
+            covers += [np.float32(0)] * 2
             left = _LEFT if tree.default_left[node] else 0
             links[line] = child << 8 | int(tree.feature[node]) << 2 | _SPLIT | left
     if len(links) > MAX_NODES:
         raise BundleError(f"more than {MAX_NODES} nodes")
     links[0] = deepest << 24 | len(trees)
     stacked = (np.array(links, np.uint32), np.array(values, np.float32).view(np.uint32))
-    return np.ascontiguousarray(np.stack(stacked, axis=1))
+    return np.ascontiguousarray(np.stack(stacked, axis=1)), np.array(covers, np.float32)
 
 
 def _typed(value: Value, kind: type[_T], name: str) -> _T:

@@ -1,12 +1,12 @@
 """A model that may fail: its faults become troubles, and repeated ones set it aside."""
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.features.vector import N_FEATURES
+from firedetect.features.vector import COLUMNS, N_FEATURES
 
 STRIKES = 3
 """Wrong or late scores in a row after which the model is set aside."""
@@ -23,6 +23,14 @@ class RowScorer(Protocol):
 
     def score(self, row: NDArray[np.float32]) -> float:
         """Return the score (0 to 1) of one row of the feature table, NaN if there is none."""
+
+
+@runtime_checkable
+class RowExplainer(Protocol):
+    """What a model may offer besides: the parts that its score is made of."""
+
+    def contributions(self, row: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Return what each column adds to the margin and the rest, of shape (columns + 1,)."""
 
 
 class GuardedModel:
@@ -58,6 +66,24 @@ class GuardedModel:
         if self._late == 0:
             self.trouble = ""
         return score
+
+    def explain(self, row: NDArray[np.float64]) -> dict[str, float]:
+        """Return what each column adds to the margin (log odds) of a row.
+
+        Columns that add nothing are left out. Empty if the model cannot tell: that is no fault.
+        """
+        scorer: object = self._scorer
+        if not isinstance(scorer, RowExplainer):
+            return {}
+        try:
+            found = scorer.contributions(row.astype(np.float32))
+            if found is None or not np.isfinite(found).all():
+                return {}
+            *parts, _expected = found.tolist()
+            named = dict(zip(COLUMNS, parts, strict=True))
+            return {name: value for name, value in named.items() if value != 0.0}
+        except Exception:  # noqa: BLE001 - an alarm without an explanation is an alarm
+            return {}
 
     def late(self) -> None:
         """Note that the last score came too late; three in a row set the model aside."""

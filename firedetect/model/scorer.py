@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from firedetect.errors import BundleError
 from firedetect.features.vector import N_FEATURES
 from firedetect.model.bundle import Bundle, check_canaries
+from firedetect.model.explain import explainer_of
 from firedetect.model.forest import sigmoid
 
 
@@ -17,6 +18,7 @@ class Scorer:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._forest = bundle.forest
+        self._explainer = explainer_of(bundle.forest)
         self.version = bundle.manifest.version
         """The bundle's version, as outcomes and messages carry it."""
         self.hash = bundle.hash
@@ -31,6 +33,13 @@ class Scorer:
             if not math.isnan(value):
                 return sigmoid(self._forest.margin(row))
         return math.nan
+
+    def contributions(self, row: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """Return what each column of a row adds to the margin, then the margin of no row at all.
+
+        float64 of shape (28,), in log odds; None if the model does not say enough.
+        """
+        return None if self._explainer is None else self._explainer.contributions(row)
 
     def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what `score` returns for each of `rows`, float32 of shape (n, 27)."""

@@ -1,162 +1,96 @@
-"""An episode: one stretch of one room, drawn at random, with what its sensors would see."""
+"""An episode: one stretch of one room with what its sensors see, smell and feel."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from firedetect.features.gas import FILMS
-from firedetect.features.vector import COLS, ROWS
-from firedetect.simulation.fire import Fire, hazard
-from firedetect.simulation.gas import GasBoard, RoomAir
-from firedetect.simulation.thermal import (
-    Source,
-    ThermalScene,
-    constant,
-    pixel_size_m,
-    room_background,
-)
+from firedetect.simulation.array import ArrayUnit, Scene, take_images
+from firedetect.simulation.patches import Times
 
-TA_SHIFT_C = 8.0
-_AIR_LAG_S = 45.0
-_ARRAY_LAG_S = 90.0
-PERSON_MAX_RISE_C = 11.0
-DRIFT_PER_H = (0.06, 0.25)
-"""Mean and deviation of the films' drift in ln(resistance) per hour: -1 to +2 counts a minute."""
-SWING_MAX_C = 0.8
-"""Heating and ventilation swing the room's air by up to so much within minutes."""
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What really happens, one value a second: the fire's heat (kW), CO at the sensor, hazard."""
+
+    heat_kw: NDArray[np.float64]
+    co_ppm: NDArray[np.float64]
+    hazard: NDArray[np.float64]
+    ignition_s: float | None = None
+    end_of_test_s: float | None = None
+    in_view: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the slow sensors deliver, one row a second; None where the sensor is not there.
+
+    `array_c` is the array's own temperature; `counts` raw counts (n, 4).
+    """
+
+    array_c: NDArray[np.float64]
+    counts: NDArray[np.float64] | None = None
+    co2_ppm: NDArray[np.float64] | None = None
+    air_c: NDArray[np.float64] | None = None
+    rh_pct: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What an episode is: its family, cause in words, room, board, and the stretches to look at.
+
+    `windows` are (start, stop) in s: what happens and what is quiet; outside of them an episode
+    teaches nothing new.
+    """
+
+    family: str
+    fire: bool
+    cause: str = ""
+    room: int = 0
+    board: int = 0
+    windows: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(slots=True)
 class Episode:
-    """One stretch of one room: ask `scene`, `board`, `array_c` in order of time."""
+    """Everything of one stretch; images are made when asked for, in any order."""
 
-    family: str
+    happening: Happening
     duration_s: float
-    scene: ThermalScene
-    board: GasBoard
-    room_c: float
-    fire: Fire | None = None
-    swing_c: float = 0.0
-    swing_period_s: float = 600.0
-    _hot_air_c: float = 0.0
-    _array_c: float = 0.0
-    _t_s: float = 0.0
+    volume_m3: float
+    unit: ArrayUnit
+    scene: Scene
+    readings: Readings
+    truth: Truth
+    baseline_counts: NDArray[np.float64] | None = None
+    """What the board's baseline was when the detector was commissioned; None to learn it anew."""
+
+    def images(self, t_s: Times) -> NDArray[np.float32]:
+        """Return complete images (n, rows, cols) in °C, interleaved as the array does it."""
+        return take_images(self.unit, self.scene, t_s, interleaved=True)
+
+    def image_c(self, t_s: float) -> NDArray[np.float32]:
+        """Return the image of one moment, as one sub-page would see it."""
+        image: NDArray[np.float32] = take_images(
+            self.unit, self.scene, np.array([t_s]), interleaved=False
+        )[0]
+        return image
+
+    def counts(self, t_s: float) -> tuple[float, float, float, float]:
+        """Return the raw counts of the films at a time (s)."""
+        if self.readings.counts is None:
+            raise ValueError("the episode has no gas board")
+        row = self.readings.counts[self._second(t_s, len(self.readings.counts))]
+        return float(row[0]), float(row[1]), float(row[2]), float(row[3])
 
     def array_c(self, t_s: float) -> float:
-        """Return the array's own temperature: the room's air with lag, plus its own heat."""
-        step = max(t_s - self._t_s, 0.0)
-        self._t_s = t_s
-        ceiling = self.fire.ceiling_rise_k(t_s) if self.fire else 0.0
-        self._hot_air_c += (ceiling - self._hot_air_c) * (1.0 - math.exp(-step / _AIR_LAG_S))
-        lag = 1.0 - math.exp(-step / _ARRAY_LAG_S)
-        self._array_c += (self._hot_air_c - self._array_c) * lag
-        swing = self.swing_c * math.sin(2.0 * math.pi * t_s / self.swing_period_s)
-        return self.room_c + swing + self._array_c + TA_SHIFT_C
+        """Return the array's own temperature at a time (s)."""
+        return float(np.interp(t_s, np.arange(len(self.readings.array_c)), self.readings.array_c))
 
     def hazard(self, t_s: float) -> float:
-        """Return the hazard (0 to 1) at `t_s`; legal heat and odours are none."""
-        if self.fire is None or t_s < self.fire.ignition_s:
-            return 0.0
-        co_ppm, _, _ = self.board.air.at(t_s)
-        return hazard(self.fire.heat_kw(t_s), co_ppm)
+        """Return the hazard (0 to 1) at a time (s)."""
+        return float(self.truth.hazard[self._second(t_s, len(self.truth.hazard))])
 
-
-@dataclass(slots=True)
-class Draw:
-    """A room with its sensors, drawn at random; families add what happens in it."""
-
-    rng: np.random.Generator
-    room_c: float
-    lens: str
-    distance_m: float
-    volume_m3: float
-
-    @classmethod
-    def of(cls, rng: np.random.Generator) -> "Draw":
-        """Draw a room."""
-        return cls(
-            rng=rng,
-            room_c=float(rng.uniform(16.0, 28.0)),
-            lens="wide" if rng.random() < 0.5 else "narrow",
-            distance_m=float(rng.uniform(1.5, 6.0)),
-            volume_m3=float(rng.uniform(20.0, 90.0)),
-        )
-
-    def place(self) -> tuple[float, float]:
-        """Return a place in the picture (row, column), not at its border."""
-        return float(self.rng.uniform(6, ROWS - 4)), float(self.rng.uniform(4, COLS - 4))
-
-    def pixels(self, width_m: float, height_m: float) -> tuple[float, float]:
-        """Return a size in pixels (width, height)."""
-        wide, high = pixel_size_m(self.distance_m, self.lens)
-        return width_m / wide, height_m / high
-
-    def episode(
-        self,
-        family: str,
-        *,
-        sources: tuple[Source, ...] = (),
-        added: Callable[[float], tuple[float, float, float]] | None = None,
-        humidity: Callable[[float], float] | None = None,
-        fire: Fire | None = None,
-        duration_s: float = 180.0,
-    ) -> Episode:
-        """Put sources, gas and fire into the room."""
-        rng = self.rng
-        scene = ThermalScene(
-            room_background(rng, self.room_c), sources, rng, float(rng.uniform(0.18, 0.40))
-        )
-        air = RoomAir(added or (lambda _t: (0.0, 0.0, 0.0)), float(rng.uniform(0.3, 2.0)))
-        board = GasBoard(
-            air,
-            rng,
-            gain=float(rng.uniform(0.6, 1.4)),
-            rise_s=float(rng.uniform(5.0, 30.0)),
-            fall_s=float(rng.uniform(30.0, 180.0)),
-            drift_per_h={film: float(rng.normal(*DRIFT_PER_H)) for film in FILMS},
-        )
-        if humidity is not None:
-            board.humidity = humidity
-        return Episode(
-            family,
-            duration_s,
-            scene,
-            board,
-            self.room_c,
-            fire,
-            swing_c=float(rng.uniform(-SWING_MAX_C, SWING_MAX_C)),
-            swing_period_s=float(rng.uniform(300.0, 1200.0)),
-        )
-
-    def heater(
-        self, temp_c: Callable[[float], float], width_m: float, height_m: float, share: float = 0.95
-    ) -> Source:
-        """Return a still warm object of a size and emissivity at a random place."""
-        row, col = self.place()
-        width, height = self.pixels(width_m, height_m)
-        return Source(
-            constant(row),
-            constant(col),
-            constant(height),
-            constant(width),
-            temp_c,
-            constant(share),
-        )
-
-    def person(self) -> Source:
-        """Return somebody who walks about, stands and sits."""
-        rng = self.rng
-        width, height = self.pixels(0.45, 1.2)
-        row, col = self.place()
-        speed, pause = rng.uniform(0.02, 0.12), rng.uniform(0.0, 2.0 * math.pi)
-        span, warm = rng.uniform(2.0, 12.0), rng.uniform(5.0, PERSON_MAX_RISE_C)
-        return Source(
-            row=lambda t: row + math.sin(0.07 * t + pause),
-            col=lambda t: col + span * math.sin(speed * t + pause),
-            height=constant(height),
-            width=constant(width),
-            temp_c=lambda t: self.room_c + warm + 0.2 * math.sin(t),
-            emissivity=constant(0.95),
-        )
+    @staticmethod
+    def _second(t_s: float, count: int) -> int:
+        return min(max(int(t_s), 0), count - 1)

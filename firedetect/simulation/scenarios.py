@@ -1,14 +1,20 @@
-"""The named scenarios that the emulated sensors play: fixed rooms, fixed seeds, told in seconds."""
+"""The named scenarios that the emulated sensors play: fixed episodes, told in seconds."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-import numpy as np
+from firedetect.errors import ConfigError
+from firedetect.simulation.episodes import Episode
+from firedetect.simulation.families import NUISANCES, draw_episode, family_names
+from firedetect.simulation.fires import FIRES
+from firedetect.simulation.stage import Choice
 
-from firedetect.simulation.episodes import Draw, Episode
-from firedetect.simulation.fire import Fire
-from firedetect.simulation.thermal import Source, constant
+_SEPARATOR: Final = ":"
+_EMULATED: Final = Choice(
+    lens="narrow", co2=False, air=False, films=True, commissioned=False, in_view=True
+)
+"""The sensors on the emulated bus; its clean-air baseline is learnt in the first minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,106 +27,55 @@ class Scenario:
     build: Callable[[], Episode]
 
 
-def _draw(seed: int) -> Draw:
-    return Draw(np.random.default_rng(seed), 21.5, "narrow", 3.0, 40.0)
-
-
-def _quiet_room() -> Episode:
-    return _draw(11).episode("quiet-room")
-
-
-def _people() -> Episode:
-    draw = _draw(12)
-    return draw.episode(
-        "people", sources=(draw.person(), draw.person()), added=lambda _t: (0.0, 0.2, 0.002)
-    )
-
-
-def _kettle() -> Episode:
-    draw = _draw(13)
-
-    def warm(t_s: float) -> float:
-        return min(max((t_s - 15.0) / 50.0, 0.0), 1.0)
-
-    def steaming(t_s: float) -> float:
-        return min(max((t_s - 65.0) / 10.0, 0.0), 1.0)
-
-    width, height = draw.pixels(0.16, 0.22)
-    body = Source(
-        constant(16.0),
-        constant(20.0),
-        constant(height),
-        constant(width),
-        lambda t: 21.5 + 45.0 * warm(t),
-        constant(0.9),
-    )
-    plume = Source(
-        lambda t: 12.0 - 0.3 * math.sin(2.3 * t),
-        lambda t: 20.0 + 0.5 * math.sin(1.1 * t),
-        constant(5.0),
-        constant(3.0),
-        constant(55.0),
-        lambda t: 0.3 * steaming(t) * (0.6 + 0.4 * math.sin(4.1 * t) ** 2),
-    )
-    return draw.episode(
-        "kettle",
-        sources=(body, plume, draw.person()),
-        humidity=lambda t: 30.0 * min(max((t - 65.0) / 60.0, 0.0), 1.0),
-    )
-
-
-def _candle() -> Episode:
-    draw = _draw(14)
-    width, height = draw.pixels(0.015, 0.04)
-    flame = Source(
-        constant(15.5),
-        constant(12.5),
-        constant(height),
-        constant(width),
-        constant(1100.0),
-        lambda t: 0.07 * (1.0 + 0.2 * math.sin(9.7 * t)) if t > 15.0 else 0.0,
-    )
-    return draw.episode(
-        "candle", sources=(flame, draw.person()), added=lambda _t: (0.0004, 0.03, 0.0005)
-    )
-
-
-def _waste_bin() -> Episode:
-    draw = _draw(15)
-    fire = Fire(
-        ignition_s=15.0,
-        growth_kw_per_s2=0.0117,
-        peak_kw=60.0,
-        co_yield=0.02,
-        volume_m3=40.0,
-        radius_m=2.0,
-    )
-    sources = fire.sources(17.0, 18.0, draw.lens, draw.rng)
-    return draw.episode("waste-bin", sources=sources, added=fire.gas_source(), fire=fire)
-
-
-def _smoulder() -> Episode:
-    draw = _draw(16)
-    fire = Fire(
-        ignition_s=70.0,
-        smoulder_g_per_s=0.12,
-        smoulder_ramp_s=90.0,
-        smoulder_co_yield=0.18,
-        smoulder_voc_yield=0.02,
-        volume_m3=30.0,
-    )
-    return draw.episode("smoulder", added=fire.gas_source(), fire=fire)
+def _fixed(
+    family: str, seed: int, lead_s: float, *, people: bool | None = None
+) -> Callable[[], Episode]:
+    choice = replace(_EMULATED, lead_s=lead_s, ambient_c=21.5, people=people)
+    return lambda: draw_episode(family, (seed,), choice)
 
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("quiet-room", "nobody there, nothing happens", 120.0, _quiet_room),
-        Scenario("people", "two people walk about and sit down", 120.0, _people),
-        Scenario("kettle", "a kettle boils at 65 s and steams", 150.0, _kettle),
-        Scenario("candle", "a candle is lit at 15 s", 120.0, _candle),
-        Scenario("waste-bin", "a bin catches fire at 15 s in view of the array", 90.0, _waste_bin),
-        Scenario("smoulder", "wood glows out of view from 70 s on: gas, no heat", 420.0, _smoulder),
+        Scenario(
+            "quiet-room", "nobody there, nothing happens", 120.0, _fixed("quiet-room", 98, 60)
+        ),
+        Scenario("people", "people walk about and sit down", 120.0, _fixed("people", 2, 20)),
+        Scenario(
+            "kettle", "a kettle is switched on at 15 s and boils", 150.0, _fixed("kettle", 1, 15)
+        ),
+        Scenario("candle", "a candle is lit at 15 s", 120.0, _fixed("candles", 1, 15)),
+        Scenario(
+            "waste-bin",
+            "a bin catches fire at 15 s in view of the array",
+            90.0,
+            _fixed("small", 4, 15, people=False),
+        ),
+        Scenario(
+            "smoulder",
+            "upholstery glows out of view from 70 s on: gas, no heat",
+            600.0,
+            _fixed("smoulder-hidden", 1, 70),
+        ),
     )
 }
 """What `firedetect simulate list` shows."""
+
+
+def find_scenario(name: str) -> Scenario:
+    """Return a named scenario, or `family:seed` of the generator as one; raises ConfigError."""
+    known = SCENARIOS.get(name)
+    if known is not None:
+        return known
+    family, separator, seed = name.partition(_SEPARATOR)
+    if not separator or not seed.isdecimal() or family not in (*FIRES, *NUISANCES):
+        raise ConfigError(
+            f"no scenario {name!r}; there are: {', '.join(SCENARIOS)}; or FAMILY:SEED with a "
+            f"family of {', '.join(family_names())}"
+        )
+
+    def build() -> Episode:
+        return draw_episode(family, (int(seed),), _EMULATED)
+
+    episode = build()
+    return Scenario(name, episode.happening.cause, episode.duration_s - 1.0, build)

@@ -115,7 +115,7 @@ def count_alarms(block: HistoryBlock, setup: Setup) -> int:
         at = max(at, start)
         # What is below every threshold changes nothing while nothing is held: it is skipped.
         while at < len(seconds) and (at == start or not judge.idle):
-            judge.fold(seconds[at], Level(levels[at]), said[at])
+            judge.fold(seconds[at], Level(levels[at]), said[at], block.rows[at])
             at += 1
     return judge.alarms
 
@@ -133,11 +133,12 @@ class _Counter:
         """Whether nothing is held or latched."""
         return self._judge.level is Level.NORMAL
 
-    def fold(self, second: int, hard: Level, score: float) -> None:
+    def fold(self, second: int, hard: Level, score: float, row: NDArray[np.float32]) -> None:
         judge, t_ns = self._judge, second * NS_PER_S
         # As in the pipeline: the hard rules are judged before the score.
         judge.hold(t_ns, HardVerdict(hard))
         self._declare()
+        judge.see(t_ns, row)
         judge.score(t_ns, score)
         self._declare()
         if judge.alarm.state is AlarmState.CLEAR or judge.current is not Level.NORMAL:

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +15,7 @@ from firedetect.contract.settings import DecisionSettings, HardLimits
 from firedetect.decision.hard_rules import HardInputs
 from firedetect.errors import TrialError
 from firedetect.features.vector import COLUMNS, SCHEMA_ID
+from firedetect.simulation.rooms import ARCHIVE_DAMAGES
 from firedetect.trial.trace import VALUES, Trace, alert_s, hard_inputs
 
 FORMAT: Final = 1
@@ -37,22 +36,6 @@ _TYPES: Final = {
     "row_after": np.int32,
     "rows": np.float32,
 }
-
-
-_DAMAGES: Final = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile raise for a file that is not what was written."""
 
 
 class BatchScorer(Protocol):
@@ -121,7 +104,7 @@ def load_library(path: Path | None = None) -> Library:
         return Library(_traces(meta, arrays))
     except TrialError as error:
         raise TrialError(f"{path}: {error}; run `make model`") from error
-    except _DAMAGES as error:
+    except ARCHIVE_DAMAGES as error:
         raise TrialError(f"{path}: is damaged: {error}; run `make model`") from error
 
 

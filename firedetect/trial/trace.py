@@ -202,12 +202,15 @@ def _steps(
 ) -> Iterator[int]:
     """Give the judge what may matter to it in the order of the run; yields the time after each."""
     done = 0
-    rows = zip(trace.row_t_ns.tolist(), trace.row_after.tolist(), scores.tolist(), strict=True)
-    for t_ns, after, score in rows:
+    told = zip(
+        trace.row_t_ns.tolist(), trace.row_after.tolist(), scores.tolist(), trace.rows, strict=True
+    )
+    for t_ns, after, score, row in told:
         for event in inputs[done:after]:
             judge.hard(event)
             yield event.t_ns
         done = after
+        judge.see(t_ns, row)
         # Below every threshold, while nothing is held, a score changes nothing: most are skipped.
         if score < lowest and judge.current is Level.NORMAL:
             continue

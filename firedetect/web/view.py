@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from firedetect.clock import NS_PER_S, Clock, SystemClock
+from firedetect.contract.contributions import in_words
 from firedetect.contract.settings import Thresholds
 from firedetect.decision.outcome import Outcome, number
 from firedetect.readings import Event, ThermalImage
@@ -81,6 +82,7 @@ class LiveView:
         self._encoded: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
         self._featured: Outcome | None = None
+        self._because = ""
         self._outcomes = 0
         self._zero_ns = 0
         self._outcome_ns: int | None = None
@@ -106,6 +108,10 @@ class LiveView:
         self._zero_ns = outcome.t_ns - round(outcome.t_s * NS_PER_S)
         if outcome.features:
             self._featured = outcome
+        if outcome.contributions:
+            self._because = in_words(outcome.contributions)
+        elif "score" not in outcome.reasons:
+            self._because = ""
         second = math.floor(outcome.t_s)
         if self._seconds and self._seconds[-1].t_s > second:
             # Time of another run: its curves are not ours.
@@ -117,7 +123,8 @@ class LiveView:
     def record(self) -> dict[str, Any] | None:
         """Return the newest state with the newest score and features; None before any outcome.
 
-        `features_t_s` says of when score and features are.
+        `features_t_s` says of when score and features are, `because` what raised the score when it
+        last raised the level; empty if the score is no reason now.
         """
         if self._outcome is None:
             return None
@@ -127,6 +134,7 @@ class LiveView:
             record["score"] = number(featured.score)
             record["features"] = featured.as_record()["features"]
         record["features_t_s"] = featured.t_s if featured is not None else None
+        record["because"] = self._because
         return record
 
     def outcome_age_s(self) -> float | None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firedetect.contract.contributions import WORDS, in_words, strongest, to_send
 from firedetect.contract.jobs import Calibrate, InstallModel, job_document
 from firedetect.contract.limits import (
     BATCH_MAX_BYTES,
@@ -177,3 +178,27 @@ def test_a_usual_minute_has_room_in_a_batch():
         model="1.0.0",
     )
     assert len(batch.model_dump_json()) <= 1.5 * BATCH_MAX_BYTES
+
+
+def test_every_column_of_the_model_has_a_plain_name_of_its_own():
+    assert tuple(WORDS) == COLUMNS
+    assert len(set(WORDS.values())) == len(WORDS)
+    assert not any("_" in words or "(" in words for words in WORDS.values())
+
+
+def test_what_has_raised_the_score_is_told_in_words_strongest_first():
+    assert in_words({}) == in_words({"t_max": -2.0, "gas_val": 0.0}) == ""
+    parts = {"gas_vel": 1.34, "t_max": -9.0, "t_hot_area_pct": 2.06, "new_thing": 0.5, "t_std": 0.4}
+    assert in_words(parts) == "hot area (+2.1), rise of the gas (+1.3), new thing (+0.5)"
+
+
+@given(st.dictionaries(st.sampled_from(COLUMNS), st.floats()))
+def test_any_contributions_are_ordered_and_can_be_sent(parts):
+    sizes = [abs(value) for value in strongest(parts).values()]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(map(math.isfinite, sizes))
+    few = to_send(parts)
+    assert len(few) <= 5
+    assert all(few.values())
+    json.dumps(few, allow_nan=False)
+    in_words(parts)

@@ -127,3 +127,59 @@ def test_no_answer_ever_raises_and_a_score_is_always_between_0_and_1(answers, la
         if number in late:
             model.late()
         assert (model.version is None) <= bool(model.trouble)
+
+
+class Explaining(Scripted):
+    """A scorer that can say what its score is made of, or fails to."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+        self.rows = []
+
+    def contributions(self, row):
+        self.rows.append(row)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+def test_an_explanation_names_the_columns_that_add_something():
+    parts = np.zeros(len(COLUMNS) + 1)
+    parts[[2, 16, -1]] = 1.5, -0.25, -3.0
+    scorer = Explaining(parts)
+    found = GuardedModel(scorer).explain(ROW)
+    assert found == {"t_max": 1.5, "gas_delta": -0.25}
+    assert (scorer.rows[0].dtype, scorer.rows[0].shape) == (np.float32, ROW.shape)
+    assert {type(value) for value in found.values()} == {float}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        "x",
+        [0.5],
+        np.zeros(len(COLUMNS)),
+        np.zeros(len(COLUMNS) + 2),
+        np.zeros((2, len(COLUMNS) + 1)),
+        np.full(len(COLUMNS) + 1, np.nan),
+        np.append(np.zeros(len(COLUMNS)), np.inf),
+        ValueError(),
+        MemoryError(),
+    ],
+    ids=repr,
+)
+def test_what_is_no_explanation_is_none_and_no_fault_of_the_model(bad):
+    model = GuardedModel(Explaining(bad))
+    for _ in range(STRIKES + 1):
+        assert model.explain(ROW) == {}
+    assert (model.version, model.trouble) == ("scripted", "")
+    assert model.score(ROW) == 0.5
+
+
+def test_a_model_that_cannot_explain_is_not_asked():
+    assert GuardedModel(Scripted()).explain(ROW) == {}
+    assert GuardedModel(None).explain(ROW) == {}
+    with pytest.raises(KeyboardInterrupt):
+        GuardedModel(Explaining(KeyboardInterrupt())).explain(ROW)

@@ -5,6 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from firedetect.contract.contributions import MOST_SENT
 from firedetect.contract.level import Health, Level
 from firedetect.contract.messages import PRIORITY, DetectorMessage
 from firedetect.daemon.messages import message_of
@@ -12,7 +13,7 @@ from firedetect.decision.machine import AlarmState
 from firedetect.decision.outcome import Outcome
 
 
-def outcome(level=Level.NORMAL, *, event_id="d-1-1", health=Health.OK, troubles=()):
+def outcome(level=Level.NORMAL, *, event_id="d-1-1", health=Health.OK, troubles=(), parts=None):
     latched = level >= Level.ALERT
     return Outcome(
         t_ns=10**9,
@@ -28,6 +29,7 @@ def outcome(level=Level.NORMAL, *, event_id="d-1-1", health=Health.OK, troubles=
         alarm=AlarmState.SOUNDING if latched else AlarmState.CLEAR,
         model=None,
         event_id=event_id,
+        contributions=parts or {},
     )
 
 
@@ -67,3 +69,55 @@ def test_unknown_fields_and_versions_are_refused():
     for change in ({"v": 2}, {"surprise": 1}, {"level": "panic"}, {"health": "fine"}):
         with pytest.raises(ValidationError):
             DetectorMessage.model_validate(body | change)
+
+
+PARTS = {"t_mean": 0.25, "t_max": 2.12345, "gas_val": -3.0, "t_std": 0.0004, "gas_vel": 0.5}
+PARTS |= {"t_p95": -0.125, "tproxy_val": 1.0}
+
+
+def test_a_message_carries_the_strongest_contributions_rounded():
+    message = message_of(outcome(Level.ALERT, parts=PARTS), outcome(), "d", "")
+    body = DetectorMessage.model_validate_json(message.payload)
+    assert list(body.contributions.items()) == [
+        ("gas_val", -3.0), ("t_max", 2.123), ("tproxy_val", 1.0), ("gas_vel", 0.5), ("t_mean", 0.25)
+    ]  # fmt: skip
+    assert json.loads(message.payload)["contributions"] == body.contributions
+
+
+def test_without_contributions_a_message_is_what_it_always_was():
+    message = message_of(outcome(Level.ALERT), outcome(), "d", "")
+    assert "contributions" not in json.loads(message.payload)
+    # As every message before there were any.
+    body = DetectorMessage.model_validate_json(message.payload)
+    assert body.contributions == {}
+    assert "contributions" not in body.model_dump()
+    vanishing = message_of(outcome(Level.ALERT, parts={"t_mean": 0.0004}), outcome(), "d", "")
+    assert vanishing.payload == message.payload
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        "t_max",
+        [1.0],
+        {"t_max": "much"},
+        {"t_max": float("nan")},
+        {"t_max": float("inf")},
+        {"Call 555-0100": 1.0},
+        {"t_max\n": 1.0},
+        {"": 1.0},
+        {"x" * 41: 1.0},
+        {f"t_{number}": 1.0 for number in range(MOST_SENT + 1)},
+    ],
+)
+def test_an_alarm_is_never_refused_for_its_contributions(bad):
+    body = json.loads(message_of(outcome(Level.ALERT), None, "d", "").payload)
+    message = DetectorMessage.model_validate(body | {"contributions": bad})
+    assert message == DetectorMessage.model_validate(body)
+
+
+def test_contributions_that_are_no_numbers_keep_no_alarm_from_being_stored():
+    parts = {"t_max": float("nan"), "t_std": float("inf"), "gas_val": 1.5}
+    message = message_of(outcome(Level.ALERT, parts=parts), None, "d", "")
+    assert json.loads(message.payload)["contributions"] == {"gas_val": 1.5}

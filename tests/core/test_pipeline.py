@@ -336,6 +336,82 @@ def test_a_model_that_always_says_nothing_stops_no_hard_rule():
     assert life([started(THERMAL), image(0), *fire(1.0)], Says(0.0))[-1].level is Level.EMERGENCY
 
 
+# Explanations
+
+
+class Explains(Says):
+    """A scorer that says what its score is made of, and remembers of which rows it was asked."""
+
+    def __init__(self, *answers, fault=None):
+        super().__init__(*answers)
+        self.fault = fault
+        self.explained = []
+
+    def contributions(self, row):
+        self.explained.append(row.copy())
+        if self.fault is not None:
+            raise self.fault
+        parts = np.zeros(len(COLUMNS) + 1)
+        parts[0], parts[T_MAX] = -0.125, row[T_MAX]
+        return parts
+
+
+RISING = [
+    started(THERMAL),
+    *(image(s, hot_c) for s, hot_c in enumerate((21, 45, 65, 85, 110, 110))),
+]
+
+
+def test_whatever_level_the_score_raises_is_explained_by_the_row_that_was_scored():
+    scorer = Explains(by_heat)
+    outcomes = life(RISING, scorer, AT_ONCE)
+    explained = [outcome for outcome in outcomes if outcome.contributions]
+    assert [o.level for o in explained] == [*Level][1:]
+    for outcome, row in zip(explained, scorer.explained, strict=True):
+        assert outcome.reasons == ("score",)
+        assert row[T_MAX] == np.float32(outcome.features["t_max"])
+        assert outcome.contributions == {"t_mean": -0.125, "t_max": outcome.features["t_max"]}
+        assert outcome.event_id is not None
+        # The record tells the strongest first.
+        assert list(outcome.as_record()["contributions"]) == ["t_max", "t_mean"]
+    others = [outcome for outcome in outcomes if not outcome.contributions]
+    assert others
+    assert not any("contributions" in outcome.as_record() for outcome in others)
+
+
+def test_explanations_change_nothing_else():
+    plain = life(RISING, Says(by_heat), AT_ONCE)
+    for scorer in (Explains(by_heat), Explains(by_heat, fault=ValueError("broken"))):
+        outcomes = life(RISING, scorer, AT_ONCE)
+        assert len(scorer.explained) == 4
+        bare = [o.as_record() | {"contributions": None} for o in outcomes]
+        assert bare == [o.as_record() | {"contributions": None} for o in plain]
+    assert not any(outcome.contributions for outcome in outcomes)
+
+
+def test_a_level_that_rises_again_under_a_latched_alarm_is_explained():
+    calm = [e for s in range(10, 160) for e in (image(s), tick(s))]
+    scorer = Explains(by_heat)
+    outcomes = life([*RISING, *calm, image(160, 110.0)], scorer, AT_ONCE)
+    assert outcomes[-2].current is Level.NORMAL
+    assert outcomes[-1].current is Level.EMERGENCY
+    assert outcomes[-1].contributions
+    assert len(scorer.explained) == 5
+
+
+def test_what_hard_rules_raise_is_not_explained_and_waits_for_no_explanation():
+    scorer = Explains(0.3)
+    pipeline = Pipeline(scorer, AT_ONCE)
+    run(pipeline, [started(THERMAL), image(0)])
+    assert len(scorer.explained) == 1
+    for event in fire(1.0):
+        outcome = pipeline.step(event)
+        assert outcome is None or (outcome.contributions, outcome.reasons) == ({}, ("score", "H3"))
+        assert not pipeline.score().contributions
+    assert outcome.level is Level.EMERGENCY
+    assert len(scorer.explained) == 1
+
+
 # Settings
 
 

@@ -59,6 +59,14 @@ def test_the_score_is_the_logistic_of_the_margin(scorer):
     assert scorer.score(row(t_max=20.0)) < 0.1
 
 
+def test_contributions_add_up_to_the_margin(scorer):
+    fire = row(t_max=200.0)
+    parts = scorer.contributions(fire)
+    assert parts.shape == (WIDTH + 1,)
+    assert parts.sum() == pytest.approx(scorer._forest.margin(fire), abs=1e-5)
+    assert parts[:-1].argmax() == T_MAX
+
+
 def test_without_any_feature_there_is_no_score(scorer):
     assert math.isnan(scorer.score(row()))
     context_only = row(**dict.fromkeys(COLUMNS[N_FEATURES:], 1.0))

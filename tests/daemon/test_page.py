@@ -284,6 +284,7 @@ BURNING: dict[str, Any] = {
     "reasons": ("score", "H3"),
     "alarm": AlarmState.SOUNDING,
     "incident_id": "kitchen-3-17",
+    "contributions": {"t_hot_area_pct": 2.06, "gas_vel": -1.0, "tproxy_vel": 1.3},
 }
 
 
@@ -302,7 +303,9 @@ async def test_a_fire_is_drawn_where_it_burns_and_the_level_is_said(tmp_path, pl
         assert row == pytest.approx(place[0], abs=0.08)
         assert col == pytest.approx(place[1], abs=0.08)
         assert await browser.text("level-word") == "Emergency"
-        assert "H3: hot area grows" in await browser.text("reasons")
+        reasons = await browser.text("reasons")
+        assert "H3: hot area grows" in reasons
+        assert "mostly because of: hot area (+2.1), rise of the hot spot (+1.3)" in reasons
         assert "sounding" in await browser.text("alarm")
         assert await browser.text("incident") == "kitchen-3-17"
         assert "Emergency" in await browser.value("document.title")

@@ -51,3 +51,19 @@ def test_the_waste_bin_goes_through_every_level_in_order():
 def test_an_unknown_scenario_is_one_clear_error():
     with pytest.raises(ConfigError, match="quiet-room"):
         play(Settings(), "volcano", duration_s=None, record=None, hear=lambda _outcome: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("TF5:1", Level.ALERT, Level.EMERGENCY), ("pets:2", Level.NORMAL, Level.NORMAL)],
+)
+def test_any_episode_of_the_generator_plays_through_the_emulated_chips(name, low, high):
+    summary = play(Settings(), name, duration_s=None, record=None, hear=lambda _outcome: None)
+    assert low <= Level.from_label(summary["max_level"]) <= high
+
+
+@pytest.mark.parametrize("name", ["toast", "toast:", "toast:x", "volcano:3", "toast:-1"])
+def test_an_episode_needs_a_family_and_a_seed(name):
+    with pytest.raises(ConfigError, match="FAMILY:SEED"):
+        play(Settings(), name, duration_s=None, record=None, hear=lambda _outcome: None)

@@ -137,6 +137,21 @@ def test_a_vector_without_a_score_takes_the_old_score_away(view):
     assert view.record()["score"] is None
 
 
+def test_what_raised_the_score_is_told_while_the_score_is_a_reason(view):
+    view.outcome(outcome(1.0))
+    assert view.record()["because"] == ""
+    parts = {"t_max": -0.5, "t_hot_area_pct": 2.0}
+    raised = {"level": Level.ALERT, "reasons": ("score",)}
+    view.outcome(outcome(2.0, **raised, contributions=parts))
+    assert view.record()["because"] == "hot area (+2.0)"
+    view.outcome(outcome(3.0, **raised))
+    assert view.record()["because"] == "hot area (+2.0)"
+    view.outcome(outcome(4.0, **raised, contributions={"gas_val": 1.0}))
+    assert view.record()["because"] == "gas (+1.0)"
+    view.outcome(outcome(5.0, level=Level.ALERT, reasons=("H3",)))
+    assert view.record()["because"] == ""
+
+
 def test_silence_has_a_limit(view, clock):
     view.outcome(outcome(1.0))
     clock.advance(4.9)

@@ -33,11 +33,25 @@ def make(episodes=6, rows=20, seed=0):
         room=(episode % 2).astype(np.int32),
         board=(episode % 4).astype(np.int32),
         t_s=np.tile(np.arange(rows, dtype=np.float32) / 4, episodes),
+        heat_kw=rng.random(count).astype(np.float32),
+        co_ppm=rng.random(count).astype(np.float32),
+        hard=rng.integers(0, 5, count).astype(np.int8),
     )
 
 
 def equal(a, b):
-    names = ("rows", "label", "episode", "family", "room", "board", "t_s")
+    names = (
+        "rows",
+        "label",
+        "episode",
+        "family",
+        "room",
+        "board",
+        "t_s",
+        "heat_kw",
+        "co_ppm",
+        "hard",
+    )
     return all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=n == "rows") for n in names)
 
 
@@ -76,7 +90,7 @@ def test_a_data_set_survives_writing_and_reading(folder):
     assert data.episode.dtype == data.room.dtype == data.board.dtype == np.int32
     summary = json.loads((folder / "dataset.json").read_text())
     assert summary == {
-        "format": 1,
+        "format": 2,
         "schema_id": SCHEMA_ID,
         "seed": 3,
         "episodes": 6,
@@ -99,7 +113,10 @@ def test_content_and_hash_do_not_depend_on_the_files(tmp_path):
     assert content_hash(data.take(shuffled)) == content_hash(data)
 
 
-@pytest.mark.parametrize("name", ["rows", "label", "episode", "family", "room", "board", "t_s"])
+@pytest.mark.parametrize(
+    "name",
+    ["rows", "label", "episode", "family", "room", "board", "t_s", "heat_kw", "co_ppm", "hard"],
+)
 def test_every_column_is_part_of_the_hash(name):
     data, other = make(), make()
     before = content_hash(data)

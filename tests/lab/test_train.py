@@ -7,9 +7,10 @@ import xgboost
 from firedetect.contract.settings import Confirmation
 from firedetect.errors import BundleError, DatasetError
 from firedetect.features.vector import COLUMNS, GAS_COLUMNS, THERMAL_COLUMNS
+from firedetect.lab.boost import COPIED_SHARE, MONOTONE, drop_modalities
 from firedetect.lab.dataset import Dataset, content_hash, read_dataset, write_dataset
 from firedetect.lab.episodes import alarmed_episodes, episode_figures
-from firedetect.lab.train import COPIED_SHARE, MONOTONE, drop_modalities, split_episodes, train
+from firedetect.lab.train import split_episodes, train
 from firedetect.model.bundle import load_bundle
 from firedetect.model.scorer import Scorer
 
@@ -34,6 +35,9 @@ def make(episodes=24, seed=0):
         room=episode % 3,
         board=episode % 5,
         t_s=t_s,
+        heat_kw=10.0 * label,
+        co_ppm=100.0 * label,
+        hard=np.zeros(count, np.int8),
     )
 
 

@@ -36,6 +36,29 @@ def test_every_reason_of_the_detector_is_told_in_words(reason):
     assert f"({reason})" in REASONS[reason]
 
 
+PARTS = {"t_hot_area_pct": 2.061, "t_max": -1.5, "tproxy_vel": 1.3, "gas_delta": 0.2, "t_std": 0.1}
+
+
+@pytest.mark.parametrize("level", ["warning", "alert"])
+def test_people_are_told_what_has_raised_the_score_most(level):
+    event = message(kind="alarm" if level == "alert" else "event", level=level)
+    notice = notice_of(read(event | {"reasons": ["score", "H3"], "contributions": PARTS}))
+    parts = "hot area (+2.1), rise of the hot spot (+1.3), gas above clean air (+0.2)"
+    why = f"Why: {REASONS['score']}, mostly because of: {parts}; {REASONS['H3']}."
+    assert why in notice.text
+    assert "t_max" not in notice.text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "parts"),
+    [(["H3"], PARTS), (["score"], {"t_max": -1.5}), (["score"], {}), (["score"], "nonsense")],
+)
+def test_without_a_score_or_what_raised_it_nothing_is_told_of_it(reasons, parts):
+    notice = notice_of(read(message(reasons=reasons, contributions=parts)))
+    assert f"Why: {REASONS[reasons[0]]}.\n" in notice.text
+    assert notice_of(read(message(reasons=reasons))) == notice
+
+
 @pytest.mark.parametrize("level", ["normal", "informational", "warning"])
 def test_a_drill_is_told_as_a_drill(level):
     notice = notice_of(read(message(kind="event", level=level, current=level, drill=True)))

@@ -46,6 +46,12 @@ def test_a_recorded_run_replays_byte_for_byte(tmp_path, name, seconds):
     lines, _ = replayed(tmp_path / "run.mcap")
     assert len(live) > 4 * (seconds - 2)
     assert lines == live
+    raised = [record for record in map(json.loads, lines) if "contributions" in record]
+    assert raised or name != "waste-bin"
+    for record in raised:
+        assert "score" in record["reasons"]
+        sizes = [abs(value) for value in record["contributions"].values()]
+        assert sizes == sorted(sizes, reverse=True)
 
 
 CHESS = np.add.outer(np.arange(24), np.arange(32)) % 2

@@ -19,7 +19,6 @@ from firedetect.model.scorer import Scorer
 from firedetect.pipeline import Pipeline
 from firedetect.readings import Restored, Started, Stream, ThermalImage
 from firedetect.simulation.scenarios import SCENARIOS
-from firedetect.trial import record
 from firedetect.trial.library import (
     MAX_BYTES,
     Library,
@@ -27,7 +26,7 @@ from firedetect.trial.library import (
     load_library,
     write_library,
 )
-from firedetect.trial.record import record_scenario
+from firedetect.trial.record import record_scenario, scenario_events
 from firedetect.trial.trace import Trace, TraceRecorder, hard_inputs
 
 FIELDS = [field.name for field in dataclasses.fields(Trace)]
@@ -91,7 +90,7 @@ def test_a_trace_is_judged_as_the_pipeline_judges_the_events(scorer, limits, ale
     settings = DecisionSettings(hard=limits, thresholds=Thresholds(alert=alert))
     pipeline = Pipeline(scorer, settings)
     declared = None
-    for outcome in pipeline.run(record._events(SCENARIOS["waste-bin"])):
+    for outcome in pipeline.run(scenario_events(SCENARIOS["waste-bin"])):
         if outcome.level >= LATCHING_FROM:
             declared = outcome.t_s
             break
@@ -117,7 +116,7 @@ class Inputs:
 def test_sparse_pixels_give_the_hard_rules_the_same_numbers(limits):
     heard = Inputs()
     pipeline = Pipeline(None, DecisionSettings(hard=limits), observer=heard)
-    assert all(True for _ in pipeline.run(record._events(SCENARIOS["waste-bin"])))
+    assert all(True for _ in pipeline.run(scenario_events(SCENARIOS["waste-bin"])))
     trace = record_scenario(SCENARIOS["waste-bin"])
     assert len(trace.pixel_c) > 1000
     for got, expected in zip(hard_inputs(trace, limits), heard.seen, strict=True):
@@ -126,7 +125,7 @@ def test_sparse_pixels_give_the_hard_rules_the_same_numbers(limits):
 
 
 def test_an_observer_changes_no_outcome(scorer):
-    events = list(itertools.islice(record._events(SCENARIOS["waste-bin"]), 300))
+    events = list(itertools.islice(scenario_events(SCENARIOS["waste-bin"]), 300))
     plain = [outcome.as_json() for outcome in Pipeline(scorer).run(events)]
     observed = Pipeline(scorer, observer=TraceRecorder())
     assert [outcome.as_json() for outcome in observed.run(events)] == plain

@@ -121,14 +121,14 @@ function showLevel(shown, record, silent, outcomeAge) {
   const facts = !silent && (record.reasons.length > 0 || record.latched);
   find("level-facts").hidden = !facts;
   if (facts) {
-    list("reasons", record.reasons.map(reason));
+    list("reasons", record.reasons.map((name) => reason(name, record.because)));
     put("current", record.current);
     put("alarm", alarm(record.alarm));
     put("incident", record.incident_id ?? "");
     find("row-alarm").hidden = find("row-incident").hidden = find("how").hidden = !record.latched;
   }
   document.title = `${word} · firedetect`;
-  speak(facts ? `${word}. ${line} ${record.reasons.map(reason).join(", ")}. Alarm: ${alarm(record.alarm)}.` : `${word}. ${line}`,
+  speak(facts ? `${word}. ${line} ${record.reasons.map((name) => reason(name)).join(", ")}. Alarm: ${alarm(record.alarm)}.` : `${word}. ${line}`,
     [shown, facts && record.current, facts && record.alarm].join());
 }
 

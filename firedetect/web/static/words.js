@@ -17,6 +17,7 @@ const REASONS = {
   H3: "hot area grows",
   H4: "area beyond the measuring range grows",
   H5: "carbon monoxide stays high",
+  signs: "heat and fire gas at the same time",
   H6: "CO₂ rises fast, with heat",
 };
 
@@ -73,8 +74,8 @@ const SYSTEM = {
   outputs: "Siren and light",
 };
 
-export function reason(name) {
-  if (name === "score") return `Model: ${REASONS.score}`;
+export function reason(name, because) {
+  if (name === "score") return `Model: ${REASONS.score}${because ? `, mostly because of: ${because}` : ""}`;
   return REASONS[name] ? `${name}: ${REASONS[name]}` : name;
 }
 

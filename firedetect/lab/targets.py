@@ -1,0 +1,120 @@
+"""What the model is held to: floors and aims, and what an evaluation reached of them."""
+
+import math
+from typing import Any, Final
+
+BELOW: Final = "at most"
+ABOVE: Final = "at least"
+
+
+def targets(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a record per target: name, value, floor, aim, and whether each is met."""
+    view, films = told["promises"]["in_view"], told["degraded"]["films alone"]
+    dwelling = told["false_alarms"]["dwelling"]
+    found = [
+        _target("in view: alert after 5 kW, p50 (s)", view["p50_s"], BELOW, 5.0, 5.0),
+        _target("in view: alert after 5 kW, p99 (s)", view["p99_s"], BELOW, 15.0, 15.0),
+        _share("in view: missed", view["missed"], BELOW, 0.005, 0.001),
+        _share(
+            "occluded, 60 m³: alert by 250 kW", _promise(told, "occluded_by_250kw"), ABOVE, 0.95
+        ),
+        _share(
+            "occluded, 60 m³: alert by 100 kW",
+            _promise(told, "occluded_by_100kw"),
+            ABOVE,
+            None,
+            0.99,
+        ),
+        _share(
+            "smoulder: alert by 100 ppm CO, films alone",
+            films["smoulder_by_100ppm"],
+            ABOVE,
+            0.95,
+            0.99,
+        ),
+        _share(
+            "TF1 to TF6: alert before the end of the test",
+            _promise(told, "test_fires_in_time"),
+            ABOVE,
+            0.99,
+            1.0,
+        ),
+        *(
+            _share(f"hard rules alone, in view: {family}", share, ABOVE, 0.99)
+            for family, share in told["hard_rules_alone"]["in_view"].items()
+        ),
+        _target(
+            "false emergency a device-year (dwelling)",
+            dwelling["emergency"]["a_year"],
+            BELOW,
+            0.02,
+            0.005,
+        ),
+        _target(
+            "false alert or above a device-year (dwelling)",
+            dwelling["alert"]["a_year"],
+            BELOW,
+            0.1,
+            0.02,
+        ),
+        _target("calibration error", told["calibration"]["ece"], BELOW, 0.04, 0.02),
+    ]
+    if "left_out" in told:
+        found += _left_out(told["left_out"], told["columns"])
+    return found
+
+
+def _left_out(left: dict[str, Any], columns: dict[str, float]) -> list[dict[str, Any]]:
+    fire, nuisance = left["fires"][0], left["nuisances"][0]
+    return [
+        _share(f"worst left-out fire ({fire['family']})", fire["found"], ABOVE, 0.90, 0.98),
+        _share(
+            f"worst left-out nuisance ({nuisance['family']}): false alert an episode",
+            nuisance["false"],
+            BELOW,
+            0.02,
+            0.005,
+        ),
+        _target("calibration error, families left out", left["ece"], BELOW, None, 0.05),
+        _target("best single column, AUC", next(iter(columns.values())), BELOW, 0.99, None),
+    ]
+
+
+def _promise(told: dict[str, Any], name: str) -> dict[str, Any]:
+    share: dict[str, Any] = told["promises"][name]
+    return share
+
+
+def _share(
+    name: str, share: dict[str, Any], sense: str, floor: float | None, aim: float | None = None
+) -> dict[str, Any]:
+    record = _target(name, share["share"] if share["of"] else None, sense, floor, aim)
+    if share["of"]:
+        record["shown"] = (
+            f"{100 * share['share']:.2f} % ({share['hits']} of {share['of']}; "
+            f"{100 * share['low']:.2f} to {100 * share['high']:.2f} %)"
+        )
+    return record
+
+
+def _target(
+    name: str, value: float | None, sense: str, floor: float | None, aim: float | None
+) -> dict[str, Any]:
+    """Return one record; a value that is missing meets nothing."""
+    return {
+        "name": name,
+        "value": value,
+        "shown": "none" if value is None else f"{value:.4g}",
+        "floor": "-" if floor is None else f"{sense} {floor:g}",
+        "aim": "-" if aim is None else f"{sense} {aim:g}",
+        "meets_floor": _meets(value, sense, floor),
+        "meets_aim": _meets(value, sense, aim),
+    }
+
+
+def _meets(value: float | None, sense: str, limit: float | None) -> bool | None:
+    if limit is None:
+        return None
+    if value is None or math.isnan(value):
+        return False
+    return value <= limit if sense == BELOW else value >= limit

@@ -1,0 +1,297 @@
+"""Nuisances of rooms where people live and work: their things, their heaters, their candles."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firedetect.simulation.camera import Point
+from firedetect.simulation.episodes import Episode
+from firedetect.simulation.nuisance import begin, flicker
+from firedetect.simulation.patches import ELLIPSE, Patch, Times, steady, still, upright
+from firedetect.simulation.people import carried, crowd, person, pet, wander
+from firedetect.simulation.stage import Choice, Stage
+
+CANDLE_FLAME_M: Final = (0.015, 0.04)
+CANDLE_C: Final = 1100.0
+CANDLE_CO2_PPM_PER_S: Final = 1.6 / 60.0
+_Rng = np.random.Generator
+
+
+def candle_patch(stage: Stage, at: Point, lit_s: float) -> Patch:
+    """Return one candle that is lit at a time; it flickers or stands still."""
+    rng = stage.rng
+    share = float(rng.uniform(0.03, 0.10))
+    deep = float(rng.choice((0.03, 0.25)))
+    shaky = flicker(rng, float(rng.uniform(6.0, 12.0)), deep)
+    return upright(
+        stage.camera,
+        still(at),
+        width_m=steady(CANDLE_FLAME_M[0]),
+        height_m=steady(CANDLE_FLAME_M[1] * float(rng.uniform(0.6, 1.3))),
+        temp_c=steady(CANDLE_C),
+        emissivity=lambda t_s: share * shaky(t_s) * (t_s >= lit_s),
+        shape=ELLIPSE,
+    )
+
+
+def quiet_room(rng: _Rng, choice: Choice) -> Episode:
+    """Nobody there; the room lives a little."""
+    scenery = begin(rng, choice, 120.0)
+    return scenery.done("quiet-room", "nothing happens")
+
+
+def people(rng: _Rng, choice: Choice) -> Episode:
+    """One to six people."""
+    scenery = begin(rng, choice, 150.0)
+    count = int(rng.integers(1, 7))
+    crowd(scenery.stage, count)
+    return scenery.done("people", f"{count} people")
+
+
+def pets(rng: _Rng, choice: Choice) -> Episode:
+    """A cat or a dog."""
+    scenery = begin(rng, choice, 90.0)
+    scenery.put(*(pet(scenery.stage) for _ in range(int(rng.integers(1, 3)))))
+    return scenery.done("pets", "a pet runs about")
+
+
+def gathering(rng: _Rng, choice: Choice) -> Episode:
+    """A party or a meeting: many people, CO2 to 3,500 ppm."""
+    scenery = begin(rng, choice, 900.0)
+    crowd(scenery.stage, int(rng.integers(4, 9)))
+    count = int(rng.integers(5, 40))
+    scenery.gives(
+        co2_ppm=scenery.uniform(300.0, 2500.0), voc_ppm=scenery.log_uniform(0.2, 5.0), rh_pct=8.0
+    )
+    return scenery.done("gathering", f"{count} people in one room")
+
+
+def hot_food(rng: _Rng, choice: Choice) -> Episode:
+    """A hot drink or dish is carried in and put down."""
+    scenery = begin(rng, choice, 150.0)
+    rise = scenery.uniform(20.0, 60.0)
+    size = scenery.uniform(0.07, 0.3)
+    path = carried(scenery.stage, scenery.start_s, scenery.uniform(3.0, 10.0))
+    cools = scenery.heats(rise, 0.5)
+    scenery.put(
+        scenery.stands(
+            path,
+            size,
+            size / 2.0,
+            lambda t_s: (
+                scenery.stage.ambient_c
+                + (cools(t_s) - scenery.stage.ambient_c)
+                * np.exp(-np.maximum(t_s - scenery.start_s, 0.0) / 900.0)
+            ),
+            lambda t_s: 0.95 * scenery.on(t_s),
+            ELLIPSE,
+        ),
+        *person(scenery.stage),
+    )
+    scenery.gives(voc_ppm=scenery.log_uniform(0.02, 1.0))
+    return scenery.done("hot-food", f"a dish {rise:.0f} K above the room")
+
+
+def candles(rng: _Rng, choice: Choice) -> Episode:
+    """One to ten candles are lit, burn and are blown out."""
+    scenery = begin(rng, choice, 240.0)
+    count = int(rng.integers(1, 11)) if rng.random() < 0.5 else 1
+    centre = scenery.place(0.4, 1.1)
+    for i in range(count):
+        at = _beside(rng, centre, 0.5 if rng.random() < 0.7 else 2.0)
+        scenery.put(candle_patch(scenery.stage, at, scenery.start_s + 3.0 * i))
+    scenery.put(*person(scenery.stage))
+    scenery.gives(
+        co2_ppm=CANDLE_CO2_PPM_PER_S * count * scenery.lasts_s,
+        voc_ppm=0.02 * count,
+        co_ppm=0.05 * count,
+    )
+    scenery.gives(voc_ppm=scenery.log_uniform(0.2, 2.0), over_s=20.0)
+    return scenery.done("candles", f"{count} candles")
+
+
+def birthday_cake(rng: _Rng, choice: Choice) -> Episode:
+    """Twenty to sixty candles on a cake: up to 4 kW, for a minute or two."""
+    scenery = begin(rng, choice, scenery_s := float(rng.uniform(45.0, 120.0)))
+    count = int(rng.integers(20, 61))
+    at = scenery.place(0.8, 1.1)
+    carry = carried(scenery.stage, scenery.start_s, scenery.uniform(4.0, 12.0))
+    shaky = flicker(rng, 8.0, 0.2)
+    share = 0.05 * count * CANDLE_FLAME_M[0] / 0.3
+    flames = scenery.stands(
+        carry if rng.random() < 0.5 else at,
+        0.28,
+        0.05,
+        steady(CANDLE_C),
+        lambda t_s: min(share, 0.4) * shaky(t_s) * scenery.on(t_s, 12.0),
+    )
+    scenery.put(flames)
+    crowd(scenery.stage, int(rng.integers(2, 6)))
+    scenery.gives(co2_ppm=2.4 * count * scenery_s / 60.0, co_ppm=0.5, voc_ppm=0.5)
+    scenery.gives(voc_ppm=scenery.log_uniform(1.0, 8.0), over_s=15.0)
+    return scenery.done("birthday-cake", f"{count} candles on a cake")
+
+
+def smoking(rng: _Rng, choice: Choice) -> Episode:
+    """A cigarette, a vape or incense."""
+    scenery = begin(rng, choice, 300.0)
+    kind = str(rng.choice(("cigarette", "vape", "incense")))
+    still_there = scenery.place(0.6, 1.3)
+    base = still_there if kind == "incense" else wander(scenery.stage, 1.2, pace_m=0.3, hz=0.08)
+    glow = flicker(rng, 0.05, 0.4)
+    if kind != "vape":
+        scenery.put(
+            scenery.stands(
+                base,
+                0.008 if kind == "cigarette" else 0.003,
+                0.008,
+                steady(scenery.uniform(500.0, 650.0)),
+                lambda t_s: np.clip(0.9 * glow(t_s), 0.0, 1.0) * scenery.on(t_s),
+            )
+        )
+    scenery.put(*person(scenery.stage))
+    scenery.gives(
+        co_ppm=0.2 if kind == "vape" else scenery.uniform(1.0, 6.0),
+        voc_ppm=scenery.log_uniform(0.3, 4.0),
+    )
+    return scenery.done("smoking", kind)
+
+
+def lighter(rng: _Rng, choice: Choice) -> Episode:
+    """A lighter or a match, 2 to 10 s."""
+    lasts = float(rng.uniform(2.0, 10.0))
+    scenery = begin(rng, choice, lasts, stays_s=60.0)
+    shaky = flicker(rng, 9.0, 0.2)
+    at = scenery.place(0.7, 1.4)
+    scenery.put(
+        scenery.stands(
+            at,
+            0.012,
+            scenery.uniform(0.02, 0.05),
+            steady(1150.0),
+            lambda t_s: 0.06 * shaky(t_s) * scenery.on(t_s, 0.3),
+        ),
+        *person(scenery.stage),
+    )
+    scenery.gives(voc_ppm=scenery.log_uniform(0.02, 0.3), over_s=10.0)
+    return scenery.done("lighter", f"a flame of {lasts:.0f} s")
+
+
+def hot_tool(rng: _Rng, choice: Choice) -> Episode:
+    """A hair-dryer, an iron, a hot-air gun in somebody's hand."""
+    scenery = begin(rng, choice, float(rng.uniform(120.0, 300.0)))
+    kind = str(rng.choice(("hair-dryer", "iron", "hot-air gun"), p=(0.55, 0.43, 0.02)))
+    rise, width, height, voc = {
+        "hair-dryer": (scenery.uniform(40.0, 110.0), 0.05, 0.05, scenery.log_uniform(0.1, 8.0)),
+        "iron": (scenery.uniform(80.0, 180.0), 0.11, 0.03, scenery.log_uniform(0.05, 0.6)),
+        "hot-air gun": (scenery.uniform(250.0, 580.0), 0.035, 0.035, scenery.log_uniform(0.1, 3.0)),
+    }[kind]
+    path = wander(
+        scenery.stage, 1.0, pace_m=scenery.uniform(0.1, 0.5), hz=scenery.uniform(0.1, 0.6)
+    )
+    scenery.put(
+        scenery.stands(path, width, height, scenery.heats(rise, 25.0, 200.0), 0.9, ELLIPSE),
+        *person(scenery.stage),
+    )
+    scenery.gives(voc_ppm=voc, rh_pct=4.0 if kind == "iron" else 0.0)
+    return scenery.done("hot-tool", f"{kind}, {rise:.0f} K")
+
+
+def radiator(rng: _Rng, choice: Choice) -> Episode:
+    """A radiator or convector warms up and stays where it is."""
+    scenery = begin(rng, choice, 600.0)
+    rise = scenery.uniform(25.0, 100.0)
+    up = scenery.uniform(120.0, 900.0)
+    scenery.put(
+        scenery.stands(
+            scenery.place(0.0, 0.4),
+            scenery.uniform(0.2, 1.4),
+            scenery.uniform(0.15, 0.6),
+            scenery.heats(rise, up),
+            0.9,
+        )
+    )
+    if rng.random() < 0.5:
+        crowd(scenery.stage, 1)
+    scenery.gives(voc_ppm=scenery.log_uniform(0.02, 1.0))
+    scenery.stage.drift(scenery.uniform(0.2, 3.0) * (1.0 - np.exp(-_since(scenery.stage, up))))
+    return scenery.done("radiator", f"a heater {rise:.0f} K above the room")
+
+
+def radiant_heater(rng: _Rng, choice: Choice) -> Episode:
+    """A quartz heater glows: clipped within a minute, and fixed."""
+    scenery = begin(rng, choice, 300.0)
+    scenery.put(
+        scenery.shows(
+            scenery.place(0.2, 0.6),
+            scenery.uniform(0.2, 0.4),
+            scenery.uniform(0.015, 0.05),
+            scenery.heats(scenery.uniform(550.0, 850.0), scenery.uniform(8.0, 30.0), 60.0),
+            0.8,
+        )
+    )
+    scenery.gives(voc_ppm=scenery.log_uniform(0.05, 1.0))
+    return scenery.done("radiant-heater", "a quartz heater")
+
+
+def turning_heater(rng: _Rng, choice: Choice) -> Episode:
+    """A space heater that turns."""
+    scenery = begin(rng, choice, 240.0)
+    at = scenery.place(0.1, 0.6)
+    turn = 2.0 * np.pi / scenery.uniform(8.0, 25.0)
+
+    def path(t_s: Times) -> np.ndarray:
+        swing = 0.12 * np.sin(turn * t_s)
+        return np.array(at) + np.stack((swing, swing, np.zeros_like(t_s)), axis=1)
+
+    rise = scenery.uniform(60.0, 100.0)
+    scenery.put(scenery.shows(path, 0.18, 0.22, scenery.heats(rise, 20.0, 120.0), 0.9))
+    scenery.gives(voc_ppm=scenery.log_uniform(0.02, 0.5))
+    return scenery.done("turning-heater", f"a turning heater, {rise:.0f} K")
+
+
+def fireplace(rng: _Rng, choice: Choice) -> Episode:
+    """A wood stove: a window of 200 to 700 °C that flickers; puffs of CO when it is fed."""
+    scenery = begin(rng, choice, 600.0)
+    shaky = flicker(rng, 3.0, 0.15)
+    hot = scenery.heats(scenery.uniform(180.0, 650.0), scenery.uniform(60.0, 300.0))
+    scenery.put(
+        scenery.shows(
+            scenery.place(0.3, 0.8),
+            scenery.uniform(0.3, 0.6),
+            scenery.uniform(0.25, 0.5),
+            hot,
+            lambda t_s: np.clip(0.7 * shaky(t_s), 0.0, 1.0),
+        )
+    )
+    scenery.gives(
+        co_ppm=scenery.uniform(1.0, 9.0), voc_ppm=scenery.log_uniform(0.1, 2.0), over_s=40.0
+    )
+    scenery.gives(co2_ppm=scenery.uniform(0.0, 200.0))
+    scenery.stage.drift(scenery.uniform(0.3, 3.0) * (1.0 - np.exp(-_since(scenery.stage, 400.0))))
+    return scenery.done("fireplace", "a wood stove is lit and fed")
+
+
+def machine(rng: _Rng, choice: Choice) -> Episode:
+    """A printer, a laser engraver, a 3D printer."""
+    scenery = begin(rng, choice, 400.0)
+    rise = scenery.uniform(30.0, 230.0)
+    size = scenery.uniform(0.03, 0.25)
+    scenery.put(
+        scenery.stands(scenery.place(0.7, 1.1), size, size * 0.6, scenery.heats(rise, 60.0), 0.9)
+    )
+    scenery.gives(voc_ppm=scenery.log_uniform(0.1, 6.0), co_ppm=scenery.uniform(0.0, 1.5))
+    return scenery.done("machine", f"a machine {rise:.0f} K above the room")
+
+
+def _beside(rng: _Rng, centre: Point, spread_m: float) -> Point:
+    return (
+        centre[0] + float(rng.normal(0.0, spread_m / 2.0)),
+        centre[1] + float(rng.normal(0.0, spread_m / 2.0)),
+        centre[2],
+    )
+
+
+def _since(stage: Stage, time_s: float) -> NDArray[np.float64]:
+    return np.maximum(stage.t_s - stage.lead_s, 0.0) / time_s
