@@ -3,6 +3,25 @@
 Each carries the evidence in its message: what, where, and what to do.
 """
 
+import zipfile
+import zlib
+from typing import Final
+
+ARCHIVE_DAMAGES: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise for an archive of arrays that is not what was written."""
+
 
 class FiredetectError(Exception):
     """A stated failure: commands print its message as one line and exit with 1."""

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from firedetect.errors import SimulationError
+from firedetect.errors import ARCHIVE_DAMAGES, SimulationError
 
 FORMAT: Final = 1
 POINTS: Final = 121
@@ -57,21 +55,6 @@ _VALUES: Final = "values"
 _KEPT_BITS: Final = 12
 """Of 23 in the fraction of a float32: 4 significant digits, and the rest compresses to nothing."""
 _SMALLEST: Final = 1e-6
-
-ARCHIVE_DAMAGES: Final = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile raise for a file that is not what was written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from firedetect.contract.settings import DecisionSettings, HardLimits
 from firedetect.decision.hard_rules import HardInputs
-from firedetect.errors import TrialError
+from firedetect.errors import ARCHIVE_DAMAGES, TrialError
 from firedetect.features.vector import COLUMNS, SCHEMA_ID
-from firedetect.simulation.rooms import ARCHIVE_DAMAGES
 from firedetect.trial.trace import VALUES, Trace, alert_s, hard_inputs
 
 FORMAT: Final = 1

@@ -44,7 +44,8 @@ def compare(booster, forest, rows):
     size = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=max(1e-4, 4e-6 * size))
     margins = forest.margins(rows)
-    np.testing.assert_allclose(found.sum(axis=1), margins, rtol=0, atol=max(1e-5, 1e-6 * size))
+    # The margin is a float32 sum of hundreds of leaves: exact shares differ by its rounding.
+    np.testing.assert_allclose(found.sum(axis=1), margins, rtol=0, atol=max(3e-5, 1e-6 * size))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -124,7 +125,7 @@ def test_infinities_are_explained(small):
     rows = np.full((2, WIDTH), np.inf, np.float32)
     rows[1] = -np.inf
     found = explained(explainer_of(forest), rows)
-    np.testing.assert_allclose(found.sum(axis=1), forest.margins(rows), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=1), forest.margins(rows), rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("shape", [(WIDTH - 1,), (WIDTH + 1,), (1, WIDTH)])
@@ -215,4 +216,4 @@ def test_a_mutated_model_explains_nothing_or_what_it_scores(small, data):
         found = explainer.contributions(row)
         assert np.isfinite(found).all()
         size = np.abs(found).max()
-        assert math.isclose(found.sum(), forest.margin(row), abs_tol=max(1e-5, 1e-6 * size))
+        assert math.isclose(found.sum(), forest.margin(row), abs_tol=max(3e-5, 1e-6 * size))

@@ -7,7 +7,7 @@ import xgboost
 from firedetect.contract.settings import Confirmation
 from firedetect.errors import BundleError, DatasetError
 from firedetect.features.vector import COLUMNS, GAS_COLUMNS, THERMAL_COLUMNS
-from firedetect.lab.boost import COPIED_SHARE, MONOTONE, drop_modalities
+from firedetect.lab.boost import COPIED_SHARE, MONOTONE, ROUNDS, drop_modalities
 from firedetect.lab.dataset import Dataset, content_hash, read_dataset, write_dataset
 from firedetect.lab.episodes import alarmed_episodes, episode_figures
 from firedetect.lab.train import split_episodes, train
@@ -80,7 +80,7 @@ def test_the_manifest_tells_where_the_model_comes_from(dataset, bundle):
     assert manifest.hyper_parameters["nthread"] == 1
     assert manifest.hyper_parameters["monotone_constraints"].split(",") == list(MONOTONE)
     assert len(manifest.golden.rows) == 64
-    assert bundle.forest.trees == 200
+    assert bundle.forest.trees == ROUNDS
     assert manifest.metrics["fires"] == manifest.metrics["fires_detected"] == 3
     assert manifest.metrics["quiet"] == 3
     assert manifest.metrics["false_alarm_rate"] == 0.0
