@@ -339,18 +339,30 @@ def train(
 
 @app.command()
 def evaluate(
-    bundle: Path,
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET")],
+    bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE")] = None,
+    dataset: Annotated[Path | None, typer.Argument(metavar="DATASET")] = None,
     out: Annotated[Path, typer.Option("-o", "--output", help="the page; JSON beside it")] = Path(
         "report.html"
     ),
+    suite: Annotated[
+        Literal["realism"] | None,
+        typer.Option(help="realism: the generator against real experiments"),
+    ] = None,
     learned: Annotated[
         Path | None, typer.Option(help="its training data: leave families out, let others compete")
     ] = None,
     rates: Annotated[Path | None, typer.Option(help="your own table of nuisances a year")] = None,
     card: Annotated[Path | None, typer.Option(help="write a model card, Markdown")] = None,
 ) -> None:
-    """Judge a bundle on whole episodes. Example: firedetect evaluate bundle held-out -o r.html."""
+    """Judge a bundle on whole episodes, or the generator that they come from.
+
+    Examples: firedetect evaluate bundle held-out -o r.html; firedetect evaluate --suite realism.
+    """
+    if suite is not None:
+        _judge_generator(out)
+        return
+    if bundle is None or dataset is None:
+        raise typer.BadParameter("name a BUNDLE and a DATASET of whole episodes, or a --suite")
     from firedetect.lab.card import write_card
     from firedetect.lab.evaluate import evaluate as judge
     from firedetect.lab.report import write_report
@@ -372,6 +384,18 @@ def evaluate(
         mark = "-" if target["meets_floor"] is None else "ok" if target["meets_floor"] else "MISS"
         print(f"{mark:<5} {target['name']}: {target['shown']} (floor {target['floor']})")
     print(f"{out}: written", file=sys.stderr)
+
+
+def _judge_generator(out: Path) -> None:
+    """Exit 1 if anything is outside its real range."""
+    from firedetect.lab.realism import realism_report
+
+    outside = realism_report(out)
+    for name in outside:
+        print(f"outside its real range: {name}")
+    print(f"{out}: written", file=sys.stderr)
+    if outside:
+        raise typer.Exit(1)
 
 
 @model_app.command("list")

@@ -26,6 +26,7 @@ class Judged:
     family: NDArray[np.str_]
     fire: NDArray[np.bool_]
     in_view: NDArray[np.bool_]
+    beyond: NDArray[np.bool_]
     worst: NDArray[np.float64]
     first_s: NDArray[np.float64]
 
@@ -43,6 +44,7 @@ def judged_episodes(
         family=told["family"].to_numpy().astype(str),
         fire=told["fire"].to_numpy(bool),
         in_view=told["in_view"].to_numpy(bool),
+        beyond=told["beyond"].to_numpy(bool),
         worst=worst[verdicts.episode],
         first_s=verdicts.first_s,
     )
@@ -59,7 +61,7 @@ def false_alarm_table(judged: Judged, rates: tuple[Rate, ...]) -> dict[str, Any]
     for rate in rates:
         if rate.per_year <= 0.0:
             continue
-        chosen = harmless & (judged.family == rate.family)
+        chosen = harmless & (judged.family == rate.family) & (judged.beyond == rate.beyond)
         if not rate.in_view:
             chosen &= ~judged.in_view
         table.append(_nuisance(rate, judged.first_s[chosen]))

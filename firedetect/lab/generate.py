@@ -89,8 +89,8 @@ def generate(
 def read_facts(folder: Path) -> Any:  # noqa: ANN401 - pandas has no types here
     """Return what is known of each episode, a row each in order of its number.
 
-    Columns: episode, family, fire, cause, room, board, lens, in_view, ignition_s, end_of_test_s
-    (NaN for none), volume_m3, from_s, to_s, rows.
+    Columns: episode, family, fire, cause, room, board, lens, in_view, beyond, ignition_s,
+    end_of_test_s (NaN for none), volume_m3, from_s, to_s, rows.
     """
     paths = sorted(folder.glob(FACTS_GLOB))
     if not paths:
@@ -104,9 +104,8 @@ def read_facts(folder: Path) -> Any:  # noqa: ANN401 - pandas has no types here
 
 def episode_rows(task: Task) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows of one task, and the facts of its episode."""
-    episode = draw_episode(
-        task.family, task.seed, Choice(in_view=task.in_view, films=task.films), split=task.split
-    )
+    choice = Choice(in_view=task.in_view, films=task.films, sited=task.sited, beyond=task.beyond)
+    episode = draw_episode(task.family, task.seed, choice, split=task.split)
     windows = (whole_window(episode),) if task.whole else episode.happening.windows
     recorder, hard = record(episode, windows)
     data = _dataset(task, episode, recorder, hard).take(_chosen(recorder.t_s, windows, task))
@@ -194,6 +193,7 @@ def _facts(task: Task, episode: Episode, windows: tuple[Window, ...], rows: int)
         "board": happening.board,
         "lens": episode.scene.camera.lens,
         "in_view": truth.in_view,
+        "beyond": task.beyond,
         "ignition_s": math.nan if truth.ignition_s is None else truth.ignition_s,
         "end_of_test_s": math.nan if truth.end_of_test_s is None else truth.end_of_test_s,
         "volume_m3": episode.volume_m3,

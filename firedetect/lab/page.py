@@ -14,6 +14,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60re
 table { border-collapse: collapse; margin: .6rem 0 1.4rem; font-size: 13px; }
 th, td { border-bottom: 1px solid #e2e8f0; padding: .2rem .7rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+.words th, .words td { text-align: left; vertical-align: top; }
 .ok { color: #276749; } .bad { color: #9b2c2c; font-weight: 600; }
 svg { max-width: 100%; height: auto; }
 code { font-size: 12px; }
@@ -36,13 +37,14 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; cells that are not Markup are escaped."""
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: bool = False) -> str:
+    """Return a table, of figures or of words; cells that are not Markup are escaped."""
     top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    kind = " class=words" if words else ""
+    return f"<table{kind}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def paragraph(text: str) -> str:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from firedetect.errors import DatasetError
-from firedetect.simulation.families import NUISANCES
+from firedetect.simulation.families import NUISANCES, SITES, load_rates
 from firedetect.simulation.fires import FIRES, LEARNED, RUN_SPLITS
 
 FIRE_TURNS: Final = 4
@@ -42,6 +43,8 @@ class Task:
     whole: bool = False
     in_view: bool | None = None
     films: bool | None = None
+    sited: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Plan:
                 task.whole,
                 task.in_view,
                 task.films,
+                task.sited,
+                task.beyond,
             ]
             for task in self.tasks
         ]
@@ -98,21 +103,37 @@ def _turns(families: tuple[str, ...]) -> list[str]:
 
 
 def judging_plan(each: int, seed: int, *, split: str) -> Plan:
-    """Return a plan of so many whole episodes of each family."""
-    return family_plan(dict.fromkeys((*FIRES, *NUISANCES), each), seed, split=split)
+    """Return a plan of so many whole episodes of each family.
+
+    What may happen in the next room does so in every second of its episodes.
+    """
+    beyond = {rate.family for site in SITES for rate in load_rates(site) if rate.beyond}
+    return family_plan(
+        dict.fromkeys((*FIRES, *NUISANCES), each),
+        seed,
+        split=split,
+        beyond=lambda family, k: family in beyond and k % 2 == 1,
+    )
 
 
 def family_plan(
-    counts: dict[str, int], seed: int, *, split: str, in_view: dict[str, bool] | None = None
+    counts: dict[str, int],
+    seed: int,
+    *,
+    split: str,
+    in_view: dict[str, bool] | None = None,
+    beyond: Callable[[str, int], bool] = lambda _family, _k: False,
 ) -> Plan:
-    """Return a plan of whole episodes, so many of each family.
+    """Return a plan of whole episodes, so many of each family, nuisances at the recommended siting.
 
-    Every detector has its Grove board; CO2 and air are optional, so some have them.
+    Every detector has its Grove board; CO2 and air are optional, so some have them. `beyond` tells
+    of a family and a number in it whether it happens in the next room.
     """
     _check_split(split)
     tasks: list[Task] = []
     for family, count in sorted(counts.items()):
         shown = (in_view or {}).get(family)
+        sited = family in NUISANCES
         # The seed hangs on the family's own counter: more of one family change no other.
         tasks += [
             Task(
@@ -121,8 +142,10 @@ def family_plan(
                 (_SEED_WORD, seed, _word(family), k),
                 split,
                 whole=True,
-                in_view=shown,
+                in_view=False if beyond(family, k) else shown,
                 films=True,
+                sited=sited,
+                beyond=beyond(family, k),
             )
             for k in range(count)
         ]

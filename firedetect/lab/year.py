@@ -87,7 +87,10 @@ def year_plan(rates: tuple[Rate, ...], years: float, seed: int, least: int = LEA
         if rate.per_year > 0.0
     }
     shown = {rate.family: rate.in_view for rate in rates}
-    return family_plan(counts, seed, split="all", in_view=shown)
+    beyond = {rate.family for rate in rates if rate.beyond}
+    return family_plan(
+        counts, seed, split="all", in_view=shown, beyond=lambda family, _k: family in beyond
+    )
 
 
 def judge_task(task: Task, forest: Forest) -> dict[str, Any]:
@@ -100,6 +103,7 @@ def judge_task(task: Task, forest: Forest) -> dict[str, Any]:
         "episode": task.number,
         "family": task.family,
         "in_view": bool(facts["in_view"]),
+        "beyond": bool(facts["beyond"]),
         "cause": str(facts["cause"]),
         "worst": float(data.label.max(initial=0.0)),
         "first_s": [_or_none(value) for value in verdicts.first_s[0].tolist()],
@@ -113,6 +117,7 @@ def _judged(told: list[dict[str, Any]]) -> Judged:
         family=np.array([row["family"] for row in told]),
         fire=np.zeros(len(told), bool),
         in_view=np.array([row["in_view"] for row in told], bool),
+        beyond=np.array([row["beyond"] for row in told], bool),
         worst=np.array([row["worst"] for row in told]),
         first_s=np.array(first).reshape(len(told), len(LEVELS)),
     )

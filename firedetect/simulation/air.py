@@ -80,6 +80,12 @@ class AirBuilder:
         held = self._parts.get(name)
         self._parts[name] = series.copy() if held is None else held + series
 
+    def through_door(self, share: float, lag_s: float) -> None:
+        """Let everything but warmth come from the next room: a share of it, later."""
+        for name, series in self._parts.items():
+            if name != "temp":
+                self._parts[name] = share * lagged(series, lag_s, lag_s)
+
     def gas(self) -> RoomGas:
         """Return what the sensors stand in."""
         parts: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(self.seconds))

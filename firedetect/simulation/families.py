@@ -18,6 +18,7 @@ Draw: TypeAlias = Callable[[np.random.Generator, Choice], Episode]
 
 SITES: Final = ("dwelling", "office", "kitchen", "workshop")
 _HIDDEN: Final = "hidden"
+_BEYOND: Final = "beyond"
 
 NUISANCES: Final[Mapping[str, Draw]] = {
     "quiet-room": household.quiet_room,
@@ -55,6 +56,7 @@ NUISANCES: Final[Mapping[str, Draw]] = {
     "solvent": vapours.solvent,
     "cleaning": vapours.cleaning,
     "odour": vapours.odour,
+    "breath": vapours.breath,
     "damp": vapours.damp,
 }
 """Families in which nothing burns that should not."""
@@ -62,14 +64,17 @@ NUISANCES: Final[Mapping[str, Draw]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Episodes a year of one nuisance at one class of site, and whether it is in the image there.
+    """Episodes a year of one nuisance at one class of site, and where they are to the detector.
 
-    At the recommended siting a stove, its window or an exhaust is not in direct view.
+    At the recommended siting a stove, its window or an exhaust is not in direct view, and a
+    detector of a dwelling or an office does not hang in the kitchen or the bathroom: what happens
+    there comes through a door.
     """
 
     family: str
     per_year: float
     in_view: bool
+    beyond: bool = False
 
 
 def draw_episode(
@@ -106,8 +111,9 @@ def rates_path() -> Path:
 def load_rates(site: str, path: Path | None = None) -> tuple[Rate, ...]:
     """Return how often each nuisance comes to a class of site; raises SimulationError.
 
-    The table has a row per family, a column of episodes a year per class of site, and in `hidden`
-    the classes in which it is out of the image at the recommended siting.
+    The table has a row per family, a column of episodes a year per class of site, in `hidden` the
+    classes in which it is out of the image at the recommended siting, and in `beyond` those in
+    which it happens in the next room.
     """
     path = path or rates_path()
     if site not in SITES:
@@ -116,7 +122,13 @@ def load_rates(site: str, path: Path | None = None) -> tuple[Rate, ...]:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
         found = tuple(
-            Rate(row["family"], float(row[site]), site not in row[_HIDDEN].split()) for row in rows
+            Rate(
+                row["family"],
+                float(row[site]),
+                site not in row[_HIDDEN].split() + row[_BEYOND].split(),
+                site in row[_BEYOND].split(),
+            )
+            for row in rows
         )
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise SimulationError(f"{path}: is no table of nuisance rates: {error}") from error

@@ -35,6 +35,11 @@ COMMISSIONED_SHARE: Final = 0.5
 BASELINE_AGE_LOG: Final = (0.10, 0.14, 0.14, 0.06)
 """Spread (of the logarithm, per film) between a stored clean-air baseline and today's air."""
 AMBIENT_C: Final = (14.0, 30.0)
+SITED_M: Final = 1.5
+"""Recommended: nothing that is meant to be hot stands nearer to the detector."""
+DOOR_SHARE: Final = (0.15, 0.6)
+DOOR_LAG_S: Final = (60.0, 300.0)
+"""What of the next room's air reaches the detector through a door, and how late."""
 SWING_K: Final = 0.7
 SWING_PERIOD_S: Final = (300.0, 1200.0)
 WALL_TEXTURE_K: Final = 0.9
@@ -54,6 +59,10 @@ class Choice:
     ambient_c: float | None = None
     people: bool | None = None
     in_view: bool | None = None
+    sited: bool = False
+    """Nuisances keep the distance from the detector that is recommended."""
+    beyond: bool = False
+    """What is given off comes from the next room, through a door."""
 
 
 @dataclass(slots=True)
@@ -190,6 +199,10 @@ class Stage:
     ) -> Episode:
         """Return the finished episode."""
         heat = np.zeros(self.seconds) if heat_kw is None else heat_kw
+        if self.choice.beyond:
+            self.air.through_door(
+                float(self.rng.uniform(*DOOR_SHARE)), float(self.rng.uniform(*DOOR_LAG_S))
+            )
         gas = self.air.gas()
         co_ppm = np.maximum(gas.co_ppm, 0.0)
         readings, baseline = self._read()

@@ -45,6 +45,20 @@ def odour(rng: _Rng, choice: Choice) -> Episode:
     return scenery.done("odour", f"an odour of {voc:.1f} ppm")
 
 
+def breath(rng: _Rng, choice: Choice) -> Episode:
+    """Somebody talks or breathes right at the board: moist, warm, a little alcohol and acetone."""
+    scenery = begin(rng, choice, float(rng.uniform(5.0, 60.0)), stays_s=120.0)
+    scenery.put(*person(scenery.stage))
+    air, t_s = scenery.stage.air, scenery.stage.t_s
+    near = scenery.on(t_s, 2.0) * scenery.uniform(0.1, 1.0)
+    air.add("voc", near * scenery.log_uniform(0.5, 20.0))
+    air.add("co", near * scenery.log_uniform(0.5, 5.0))
+    air.add("co2", near * scenery.log_uniform(500.0, 8000.0))
+    air.add("rh", near * scenery.uniform(10.0, 45.0))
+    air.add("temp", near * scenery.uniform(0.5, 4.0))
+    return scenery.done("breath", "somebody breathes at the board")
+
+
 def damp(rng: _Rng, choice: Choice) -> Episode:
     """The air turns damp or dry, warm or cold: every film drifts together."""
     scenery = begin(rng, choice, 600.0)
