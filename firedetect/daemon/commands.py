@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from firedetect.decision.outcome import Outcome
 from firedetect.errors import FiredetectError, UplinkError
 from firedetect.outputs.local import GpioLines
 from firedetect.readings import (
+    Event,
     GasCounts,
     Restored,
     SensorFault,
@@ -149,7 +151,10 @@ def play(
 def record(
     settings: Settings, target: Path, *, simulate: str | None, duration_s: float | None
 ) -> int:
-    """Write what the sensors deliver into a recording; returns the number of events."""
+    """Write what the sensors deliver into a recording; returns the number of events.
+
+    The duration counts from the moment at which the last sensor has begun to deliver.
+    """
     configure_logging(settings.log, sys.stderr)
     return asyncio.run(_record(settings, target, simulate, duration_s))
 
@@ -179,36 +184,51 @@ async def _record(
         )
         for spec in sensors
     } | {"tick": partial(tick, queue, clock)}
-    written = readings = 0
-    last_fault = ""
+    limit = asyncio.timeout(duration_s)
     with RecordingWriter(target) as writer:
-
-        async def write() -> None:
-            nonlocal written, readings, last_fault
-            while True:
-                event = await queue.get()
-                writer.write(event)
-                written += 1
-                readings += isinstance(event, SubPage | GasCounts)
-                last_fault = event.detail if isinstance(event, SensorFault) else last_fault
-
+        taken = _Taken(writer, limit, duration_s)
         tasks = [
             asyncio.create_task(supervise(name, task, queue, clock), name=name)
             for name, task in runs.items()
         ]
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(taken.write_all(queue))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, writing.cancel)
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(duration_s):
+            async with limit:
                 await writing
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
     for bus in buses.values():
         await bus.close()
-    if not readings:
-        raise FiredetectError(f"{target}: no sensor delivered a reading: {last_fault}")
-    return written
+    if not taken.heard:
+        raise FiredetectError(f"{target}: no sensor delivered a reading: {taken.last_fault}")
+    return taken.count
+
+
+@dataclass(slots=True)
+class _Taken:
+    """Writes what is taken from the queue; every sensor's first reading starts the time anew."""
+
+    writer: RecordingWriter
+    limit: asyncio.Timeout
+    duration_s: float | None
+    count: int = 0
+    heard: set[type[Event]] = field(default_factory=set)
+    last_fault: str = ""
+
+    async def write_all(self, queue: EventQueue) -> None:
+        """Write until cancelled."""
+        while True:
+            event = await queue.get()
+            self.writer.write(event)
+            self.count += 1
+            if isinstance(event, SensorFault):
+                self.last_fault = event.detail
+            elif isinstance(event, SubPage | GasCounts) and type(event) not in self.heard:
+                self.heard.add(type(event))
+                if self.duration_s is not None:
+                    self.limit.reschedule(asyncio.get_running_loop().time() + self.duration_s)
 
 
 def print_json(outcome: Outcome) -> None:

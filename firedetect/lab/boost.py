@@ -66,6 +66,17 @@ DROPOUT: Final = (
 own probability: array, all gas, Grove films, CO2, air. So the model can do without any of them."""
 
 
+LEAST_SIGN: Final = {
+    "t_hot_area_pct": 0.1,
+    "tproxy_delta": 1.5,
+    "air_delta_c": 1.0,
+    "gas_delta": 10.0,
+    "g_co_lr": 0.1,
+    "co2_rate_ppm_per_min": 50.0,
+}
+"""The least of a fire that can be told from drift and noise."""
+
+
 class Learner:
     """Learns trees from data sets with one seed and number of threads."""
 
@@ -135,7 +146,18 @@ def drop_modalities(data: Dataset, rng: np.random.Generator) -> Dataset:
         copies.rows[dropped[:, None], np.array([COLUMNS.index(name) for name in names])] = np.nan
     # Without any of the 18 features there is no score, so nothing to learn either.
     usable = np.isfinite(copies.rows[:, :N_FEATURES]).any(axis=1)
+    # A danger of which the sensors that are left show nothing would teach how many dangers the data
+    # set holds, and a quiet room would get that as its score.
+    usable &= (copies.label < HARMLESS) | shown(copies.rows)
     return join([data, copies.take(np.flatnonzero(usable))])
+
+
+def shown(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which rows (n, 27) show anything at all of a fire; what is missing shows nothing."""
+    sign = np.zeros(len(rows), bool)
+    for name, least in LEAST_SIGN.items():
+        sign |= rows[:, COLUMNS.index(name)] >= least
+    return sign
 
 
 class _Told(xgboost.callback.TrainingCallback):

@@ -5,8 +5,7 @@ jobs, and a run that was broken off goes on with the parts that are missing.
 """
 
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from firedetect.decision.hard_rules import HardInputs
 from firedetect.errors import DatasetError
 from firedetect.features.vector import COLUMNS, N_FEATURES
 from firedetect.lab.dataset import Dataset, join, write_part, write_summary
+from firedetect.lab.jobs import run_all
 from firedetect.lab.plan import Plan, Task
 from firedetect.pipeline import Pipeline
 from firedetect.readings import ThermalImage
@@ -77,7 +77,7 @@ def generate(
     work = [
         (out, part, plan.tasks[starts[part] : starts[part] + part_episodes]) for part in missing
     ]
-    for done, _ in enumerate(_run(work, jobs), start=1):
+    for done, _ in enumerate(run_all(_make_part, work, jobs), start=1):
         if progress is not None:
             progress((count - len(missing) + done) / count)
     kept = read_facts(out)["rows"].to_numpy()
@@ -205,15 +205,6 @@ def _facts(task: Task, episode: Episode, windows: tuple[Window, ...], rows: int)
         "to_s": windows[-1][1],
         "rows": rows,
     }
-
-
-def _run(work: list[tuple[Path, int, tuple[Task, ...]]], jobs: int) -> Iterator[int]:
-    if jobs <= 1 or len(work) <= 1:
-        yield from map(_make_part, work)
-        return
-    # Forked children would share the parent's threads: start them fresh.
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(work))) as pool:
-        yield from pool.imap_unordered(_make_part, work, chunksize=1)
 
 
 def _make_part(work: tuple[Path, int, tuple[Task, ...]]) -> int:

@@ -1,6 +1,5 @@
 """Makes the library of rooms: every spec through the zone model, each kept once computed."""
 
-import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Final
 from firedetect.clock import SystemClock
 from firedetect.errors import SimulationError
 from firedetect.lab.cfast import cfast_version, run_room, spec_hash
+from firedetect.lab.jobs import run_all
 from firedetect.lab.room_spec import RoomSpec
 from firedetect.lab.room_specs import draw_specs
 from firedetect.simulation.rooms import RoomRun, load_rooms, rooms_path, write_rooms
@@ -54,13 +54,7 @@ def make_library(
 
 
 def _run_all(specs: list[RoomSpec], jobs: int, cache: Path | None) -> Iterator[Result]:
-    work = partial(_run, cache=cache)
-    if jobs <= 1:
-        yield from map(work, specs)
-        return
-    # Forked children would share the parent's threads: start them fresh.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(work, specs, chunksize=2)
+    yield from run_all(partial(_run, cache=cache), specs, jobs, in_order=True)
 
 
 def _run(spec: RoomSpec, cache: Path | None) -> Result:

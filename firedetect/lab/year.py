@@ -2,8 +2,7 @@
 
 import json
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from firedetect.lab.alarm_page import write_alarm_page
 from firedetect.lab.boost import forest_scores
 from firedetect.lab.exposure import Judged, false_alarm_table
 from firedetect.lab.generate import episode_rows
+from firedetect.lab.jobs import run_all
 from firedetect.lab.plan import Plan, Task, family_plan
 from firedetect.lab.verdicts import LEVELS, earliest, judge_hard, judge_scores
 from firedetect.model.bundle import default_bundle_path, load_bundle
@@ -60,7 +60,7 @@ def live_year(
         (folder, block, plan.tasks[starts[block] : starts[block] + block_episodes], model.path)
         for block in missing
     ]
-    for done, _ in enumerate(_run(work, jobs), start=1):
+    for done, _ in enumerate(run_all(_live, work, jobs), start=1):
         if progress is not None:
             progress((count - len(missing) + done) / count)
     told = [row for block in range(count) for row in _read(_block_path(folder, block))]
@@ -133,14 +133,6 @@ def _or_none(value: float) -> float | None:
 
 
 _Work = tuple[Path, int, tuple[Task, ...], Path]
-
-
-def _run(work: list[_Work], jobs: int) -> Iterator[int]:
-    if jobs <= 1 or len(work) <= 1:
-        yield from map(_live, work)
-        return
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(work))) as pool:
-        yield from pool.imap_unordered(_live, work, chunksize=1)
 
 
 def _live(work: _Work) -> int:

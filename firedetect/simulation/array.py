@@ -18,7 +18,7 @@ STEPS_PER_S: Final = 16
 PAGE_S: Final = 0.125
 """Between the two sub-pages of one image at the nominal 8 Hz."""
 
-NETD_C: Final = {"narrow": (0.18, 0.34), "wide": (0.26, 0.46), "lepton": (0.05, 0.08)}
+NETD_C: Final = {"narrow": (0.18, 0.34), "wide": (0.20, 0.36), "lepton": (0.05, 0.08)}
 """Temporal noise per pixel at 8 Hz sub-pages, centre; 0.38 K was seen behind a real wide lens."""
 CORNER_FACTOR: Final = {"narrow": 1.6, "wide": 2.0, "lepton": 1.1}
 BLUR_SIGMA_PX: Final = (0.5, 0.8)

@@ -29,8 +29,10 @@ proportions of 250 real recordings: the film for NO2 moves as much as that for V
 ALCOHOL: Final = (0.2, 8.0, 1.5, 4.0)
 """How much more than to an odour each film answers to alcohols and other solvents."""
 EQUIVALENT_SPREAD: Final = 0.3
-VAPOUR_SPREAD: Final = 0.35
-"""Spread (of the logarithm) between boards, and between kinds of vapour."""
+"""Spread (of the logarithm) between boards."""
+VAPOUR_SPREAD: Final = 0.6
+"""Spread between kinds of vapour: between 50 foods the film for CO moves 0.08 to 1.5 times as much
+as that for VOC."""
 NO2_LOWEST_PPM: Final = 0.6
 _NO2_LOG_PER_LOG: Final = 0.9
 PER_RH: Final = 0.006
@@ -38,10 +40,16 @@ PER_K: Final = 0.01
 CLIMATE_LAG_S: Final = (60.0, 180.0)
 RISE_S: Final = (5.0, 30.0)
 FALL_S: Final = (30.0, 180.0)
-NOISE_COUNTS: Final = 0.4
+NOISE_COUNTS: Final = 0.31
+"""Before rounding to whole counts, which brings it to the 0.43 of real boards."""
+NOISY_SHARE: Final = 0.08
+NOISY: Final = 2.5
+"""So many boards have so much more noise."""
 GLITCH_PER_S: Final = 2e-5
-DRIFT_PER_H: Final = (0.06, 0.25)
+DRIFT_PER_H: Final = (0.15, 0.32)
 """Mean and deviation of the drift in ln(resistance) per hour: -1 to +2 counts a minute."""
+DRIFTS: Final = {"no2": 1.0, "c2h5oh": 1.0, "voc": 2.5, "co": 0.7}
+"""How much more or less than that each film drifts."""
 _SHARES: Final = (0.0, 0.05, 0.5, 0.95, 1.0)
 START_COUNTS: Final = {
     "no2": (16.0, 24.0, 41.0, 222.0, 520.0),
@@ -81,6 +89,7 @@ class FilmBoard:
     climate: NDArray[np.float64]
     climate_lag_s: float
     gain: float
+    noise_counts: float
 
     @classmethod
     def of(cls, rng: np.random.Generator) -> "FilmBoard":
@@ -101,10 +110,11 @@ class FilmBoard:
             start_counts=np.array(
                 [np.interp(share[i], _SHARES, START_COUNTS[film]) for i, film in enumerate(FILMS)]
             ),
-            drift_per_h=rng.normal(*DRIFT_PER_H, count),
+            drift_per_h=rng.normal(*DRIFT_PER_H, count) * [DRIFTS[film] for film in FILMS],
             climate=np.array([PER_RH, PER_K]) * rng.uniform(0.5, 1.5, 2),
             climate_lag_s=float(rng.uniform(*CLIMATE_LAG_S)),
             gain=float(np.exp(rng.normal(0.0, 0.15))),
+            noise_counts=NOISE_COUNTS * (NOISY if rng.random() < NOISY_SHARE else 1.0),
         )
 
     def counts(self, gas: RoomGas, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -124,7 +134,7 @@ class FilmBoard:
             answers[:, i] += self.drift_per_h[i] * t_h
         start = np.array([log_resistance(count) for count in self.start_counts])
         ideal = FULL_SCALE / (1.0 + np.exp(start[None, :] - answers))
-        noisy = np.rint(ideal + rng.normal(0.0, NOISE_COUNTS, ideal.shape))
+        noisy = np.rint(ideal + rng.normal(0.0, self.noise_counts, ideal.shape))
         glitches = rng.random(ideal.shape) < GLITCH_PER_S
         noisy[glitches] += rng.uniform(50.0, 965.0, int(glitches.sum()))
         return np.clip(np.rint(noisy), 1.0, FULL_SCALE - 1.0)

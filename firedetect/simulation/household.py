@@ -8,13 +8,23 @@ from numpy.typing import NDArray
 from firedetect.simulation.camera import Point
 from firedetect.simulation.episodes import Episode
 from firedetect.simulation.nuisance import begin, flicker
-from firedetect.simulation.patches import ELLIPSE, Patch, Times, steady, still, upright
+from firedetect.simulation.patches import (
+    ELLIPSE,
+    Patch,
+    Times,
+    between,
+    steady,
+    still,
+    upright,
+)
 from firedetect.simulation.people import carried, crowd, person, pet, wander
 from firedetect.simulation.stage import Choice, Stage
 
 CANDLE_FLAME_M: Final = (0.015, 0.04)
 CANDLE_C: Final = 1100.0
 CANDLE_CO2_PPM_PER_S: Final = 1.6 / 60.0
+REFERENCE_M3: Final = 60.0
+"""Room of the concentrations that a scenery gives."""
 _Rng = np.random.Generator
 
 
@@ -57,12 +67,15 @@ def pets(rng: _Rng, choice: Choice) -> Episode:
 
 
 def gathering(rng: _Rng, choice: Choice) -> Episode:
-    """A party or a meeting: many people, CO2 to 3,500 ppm."""
+    """A party or a meeting: many people, CO2 to 3,500 ppm; a small room holds few."""
     scenery = begin(rng, choice, 900.0)
-    crowd(scenery.stage, int(rng.integers(4, 9)))
-    count = int(rng.integers(5, 40))
+    crowd(scenery.stage, int(rng.integers(2, 5)))
+    volume = scenery.stage.air.ventilation.volume_m3
+    count = max(int(volume / rng.uniform(4.0, 12.0)), 4)
     scenery.gives(
-        co2_ppm=scenery.uniform(300.0, 2500.0), voc_ppm=scenery.log_uniform(0.2, 5.0), rh_pct=8.0
+        co2_ppm=scenery.uniform(300.0, 2500.0) * volume / REFERENCE_M3,
+        voc_ppm=scenery.log_uniform(0.2, 5.0),
+        rh_pct=8.0,
     )
     return scenery.done("gathering", f"{count} people in one room")
 
@@ -104,10 +117,15 @@ def candles(rng: _Rng, choice: Choice) -> Episode:
     scenery.put(*person(scenery.stage))
     scenery.gives(
         co2_ppm=CANDLE_CO2_PPM_PER_S * count * scenery.lasts_s,
-        voc_ppm=0.02 * count,
+        voc_ppm=0.004 * count,
         co_ppm=0.05 * count,
     )
-    scenery.gives(voc_ppm=scenery.log_uniform(0.2, 2.0), over_s=20.0)
+    out_s = scenery.start_s + scenery.lasts_s
+    scenery.gives(
+        voc_ppm=scenery.log_uniform(0.05, 1.0),
+        over_s=20.0,
+        shape=lambda t_s: between(t_s, out_s, out_s + 20.0),
+    )
     return scenery.done("candles", f"{count} candles")
 
 

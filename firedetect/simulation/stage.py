@@ -41,6 +41,9 @@ DOOR_SHARE: Final = (0.15, 0.6)
 DOOR_LAG_S: Final = (60.0, 300.0)
 """What of the next room's air reaches the detector through a door, and how late."""
 SWING_K: Final = 0.7
+STILL_SHARE: Final = 0.75
+STILL_SWING_K: Final = 0.1
+"""Most rooms of a home hardly swing."""
 SWING_PERIOD_S: Final = (300.0, 1200.0)
 WALL_TEXTURE_K: Final = 0.9
 
@@ -240,7 +243,8 @@ class Stage:
     def _swing(self) -> None:
         """Let heating and ventilation swing the room."""
         period, phase = self.rng.uniform(*SWING_PERIOD_S), self.rng.uniform(0.0, 2.0 * math.pi)
-        swing = self.rng.uniform(0.0, SWING_K) * np.sin(2.0 * math.pi * self.t_s / period + phase)
+        most = STILL_SWING_K if self.rng.random() < STILL_SHARE else SWING_K
+        swing = self.rng.uniform(0.0, most) * np.sin(2.0 * math.pi * self.t_s / period + phase)
         self.drift(swing - swing[0])
 
     def _read(self) -> tuple[Readings, NDArray[np.float64] | None]:

@@ -137,7 +137,7 @@ def test_the_doctor_names_what_is_missing_and_how_to_mend_it(tmp_path):
 
 def test_recording_a_simulation(tmp_path):
     done = invoke(
-        "record", "-o", "r.mcap", "--simulate", "quiet-room", "--duration", "3", cwd=tmp_path
+        "record", "-o", "r.mcap", "--simulate", "quiet-room", "--duration", "4", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads(invoke("replay", "r.mcap", "--summary", cwd=tmp_path).stdout)

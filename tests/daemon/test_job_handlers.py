@@ -466,7 +466,7 @@ async def test_a_first_baseline_is_taken_as_it_is(tmp_path, clock):
         assert site.handlers.gas_baseline() is None
         site.jobs.add("j", {"op": "calibrate", "duration_s": 30})
         status, detail = await ended(site)
-        assert (status, "no2 none -> 36.0" in detail) == ("SUCCEEDED", True)
+        assert (status, "no2 none -> 37.0" in detail) == ("SUCCEEDED", True)
         await asyncio.sleep(5)
         assert taken(site) == [load_gas_baseline(path)]
         assert not (tmp_path / "gas.toml.before").exists()

@@ -71,7 +71,7 @@ def test_the_commands_get_set_and_watch_and_a_change_that_misses_a_fire_is_refus
         # What changes nothing is answered as well.
         done = detector.command("shadow", "set", "hysteresis=null")
         assert done.returncode == 0, done.stderr
-        done = detector.command("shadow", "set", "thresholds.alert=0.7")
+        done = detector.command("shadow", "set", "thresholds.alert=0.75")
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert "smoulder" in done.stderr

@@ -1,6 +1,11 @@
 """Data sets are drawn: one content for any number of jobs, in parts that go on."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -105,3 +110,26 @@ def test_a_whole_fire_is_followed_from_before_its_ignition_to_its_danger():
 def test_no_facts_is_one_clear_error(tmp_path):
     with pytest.raises(DatasetError, match=FACTS_GLOB.split("-", maxsplit=1)[0]):
         read_facts(tmp_path)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_every_process_without_a_trace(tmp_path):
+    out = tmp_path / "data"
+    command = "from firedetect.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "simulate", "dataset", "-o", str(out), "--episodes", "400",
+         "--jobs", "2"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while not list(out.glob("episodes-*.parquet")) and process.poll() is None:
+            time.sleep(0.2)
+        # As a terminal does: to the parent and to its workers.
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert (out / "plan.sha256").exists()
