@@ -15,8 +15,8 @@ _SLOW: Final = (
     "reach its peak within the 400 s of a run is not seen whole."
 )
 _STRONG: Final = (
-    "Half of the real substances hardly moved the board from its start, a few moved it as a solvent "
-    "does: the generator's odours come near to that, not for every film."
+    "Half of the real substances hardly moved the board from its start, a few moved it as solvents "
+    "do: the generator's odours come near to that, not for every film."
 )
 _LEVEL: Final = (
     "Follows from starts, odours and drift together: a film stays higher for longer than real ones."
