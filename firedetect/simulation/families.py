@@ -121,6 +121,9 @@ def load_rates(site: str, path: Path | None = None) -> tuple[Rate, ...]:
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+        for row in rows:
+            # A table of one's own may be older than this column.
+            row.setdefault(_BEYOND, "")
         found = tuple(
             Rate(
                 row["family"],

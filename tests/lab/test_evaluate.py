@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,7 +103,12 @@ def judged(alarms, tried, family="kettle"):
     first = np.full((tried, 4), math.inf)
     first[:alarms] = 10.0
     return Judged(
-        np.full(tried, family), np.zeros(tried, bool), np.ones(tried, bool), np.zeros(tried), first
+        family=np.full(tried, family),
+        fire=np.zeros(tried, bool),
+        in_view=np.ones(tried, bool),
+        beyond=np.zeros(tried, bool),
+        worst=np.zeros(tried),
+        first_s=first,
     )
 
 
@@ -123,7 +129,9 @@ def test_a_hidden_nuisance_is_judged_hidden_and_a_co_hazard_is_no_false_alarm():
     seen = judged(5, 10)
     table = false_alarm_table(seen, (Rate("kettle", 100.0, in_view=False),))
     assert table["untried"] == ["kettle"]
-    dangerous = Judged(seen.family, seen.fire, seen.in_view, np.full(10, 0.5), seen.first_s)
+    next_door = Rate("kettle", 100.0, in_view=True, beyond=True)
+    assert false_alarm_table(seen, (next_door,))["untried"] == ["kettle"]
+    dangerous = replace(seen, worst=np.full(10, 0.5))
     assert false_alarm_table(dangerous, (Rate("kettle", 100.0, in_view=True),))["untried"]
 
 
@@ -157,5 +165,5 @@ def test_a_year_has_each_nuisance_as_often_as_the_table_says():
         counts[task.family] = counts.get(task.family, 0) + 1
     assert counts["people"] == 300
     assert counts["birthday-cake"] == 20
-    hidden = {task.in_view for task in plan.tasks if task.family == "gas-hob"}
-    assert hidden == {False}
+    hob = {(task.in_view, task.beyond) for task in plan.tasks if task.family == "gas-hob"}
+    assert hob == {(False, True)}
