@@ -99,6 +99,8 @@ def read_facts(folder: Path) -> Any:  # noqa: ANN401 - pandas has no types here
         table = pa.concat_tables([pq.read_table(path) for path in paths])
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{folder}: its episodes cannot be read: {error}") from error
+    if "beyond" not in table.column_names:
+        raise DatasetError(f"{folder}: was drawn by an earlier version; draw it again")
     return table.to_pandas().sort_values("episode", ignore_index=True)
 
 

@@ -8,6 +8,8 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from firedetect.errors import DatasetError
@@ -133,3 +135,9 @@ def test_ctrl_c_ends_every_process_without_a_trace(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in told
     assert (out / "plan.sha256").exists()
+
+
+def test_facts_of_an_earlier_version_are_one_clear_error(tmp_path):
+    pq.write_table(pa.table({"episode": [0], "rows": [4]}), tmp_path / "episodes-00000.parquet")
+    with pytest.raises(DatasetError, match="draw it again"):
+        read_facts(tmp_path)

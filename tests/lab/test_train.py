@@ -143,6 +143,20 @@ def test_dropped_modalities_are_copies_with_whole_sensors_missing():
     assert not np.isnan(data.rows).any()
 
 
+def test_a_danger_that_the_sensors_left_do_not_show_is_not_taught():
+    data = make(episodes=8)
+    data.rows[:] = 0.0
+    data.rows[:, COLUMNS.index("gas_delta")] = 80.0
+    data.label[:] = 0.8
+    copies = drop_modalities(data, np.random.default_rng(0)).rows[len(data) :]
+    # What only the gas tells is never taught without gas; with it, it is.
+    assert len(copies) > len(data) * COPIED_SHARE * 0.5
+    assert (copies[:, COLUMNS.index("gas_delta")] == 80.0).all()
+    data.label[:] = 0.0
+    harmless = drop_modalities(data, np.random.default_rng(0)).rows[len(data) :]
+    assert np.isnan(harmless[:, COLUMNS.index("gas_delta")]).any()
+
+
 def test_data_that_teaches_nothing_gives_no_bundle(tmp_path):
     data = make(episodes=8)
     data.label[:] = 0.0

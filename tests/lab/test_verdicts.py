@@ -19,7 +19,7 @@ from firedetect.lab.statistics import (
     upper_rate,
     upper_share,
 )
-from firedetect.lab.verdicts import LEVELS, judge_scores
+from firedetect.lab.verdicts import LEVELS, earliest, judge_hard, judge_scores
 from firedetect.model.bundle import default_bundle_path, load_bundle
 from firedetect.model.scorer import Scorer
 from firedetect.pipeline import Pipeline
@@ -44,6 +44,28 @@ def test_a_verdict_is_what_the_judge_declares(family):
                 first[level] = min(first[level], t_s)
     found = judge_scores(data, scores, settings)
     np.testing.assert_array_equal(found.first_s[0], [first[level] for level in LEVELS])
+
+
+@pytest.mark.parametrize("family", ["flaming", "liquid", "TF5"])
+def test_an_alarm_comes_when_the_pipeline_declares_it(family):
+    data, facts = episode_rows(Task(0, family, (8, 1), "all", whole=True))
+    bundle, settings = load_bundle(default_bundle_path()), DecisionSettings()
+    hard = judge_hard(data)
+    found = earliest(judge_scores(data, forest_scores(bundle.forest, data.rows), settings), hard)
+    assert np.isfinite(hard.at(Level.ALERT)).all()
+    episode = draw_episode(family, (8, 1), Choice(), split="all")
+    window = ((facts["from_s"], facts["to_s"]),)
+    for ours, scorer in ((found, Scorer(bundle)), (hard, None)):
+        outcomes = list(Pipeline(scorer, settings).run(episode_events(episode, window)))
+        # A score at its threshold may take one second more: baselines of gas follow quiet air.
+        for level in (Level.ALERT, Level.EMERGENCY):
+            reached = [
+                outcome.t_s
+                for outcome in outcomes
+                if outcome.current >= level and facts["from_s"] <= outcome.t_s <= facts["to_s"]
+            ]
+            first_s = min(reached, default=math.inf)
+            assert ours.at(level)[0] == pytest.approx(first_s, abs=1.3), (level, scorer)
 
 
 @pytest.mark.parametrize("family", ["flaming", "candles", "TF3"])

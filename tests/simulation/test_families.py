@@ -1,5 +1,7 @@
 """Families: each can be drawn, a seed gives one episode, the table of rates is checked."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,13 +12,15 @@ from firedetect.simulation.events import episode_events, image_plan
 from firedetect.simulation.families import (
     NUISANCES,
     SITES,
+    Rate,
     draw_episode,
     family_names,
     load_rates,
     rates_path,
 )
 from firedetect.simulation.fires import FIRES, HELD_OUT, LEARNED, STANDARD_ROOMS, runs_of
-from firedetect.simulation.stage import Choice
+from firedetect.simulation.nuisance import begin
+from firedetect.simulation.stage import DOOR_SHARE, SITED_M, Choice
 
 NS = 1_000_000_000
 QUICK = Choice(lead_s=70.0)
@@ -121,3 +125,32 @@ def test_an_unknown_family_or_site_names_what_there_is():
         draw_episode("volcano", (1,))
     with pytest.raises(SimulationError, match="dwelling"):
         load_rates("ship")
+
+
+def test_what_happens_in_the_next_room_comes_thinner_and_later():
+    here = draw_episode("gas-hob", (3,), Choice(in_view=False))
+    beyond = draw_episode("gas-hob", (3,), Choice(in_view=False, beyond=True))
+    co_here, co_beyond = here.truth.co_ppm, beyond.truth.co_ppm
+    assert 0.0 < co_beyond.max() <= DOOR_SHARE[1] * co_here.max()
+    half = [int(np.argmax(co >= 0.5 * co.max())) for co in (co_here, co_beyond)]
+    assert half[1] > half[0]
+
+
+def test_at_the_recommended_siting_hardly_anything_hot_is_near():
+    def near(*, sited):
+        count = 0
+        for seed in range(60):
+            choice = Choice(sited=sited, in_view=True)
+            scenery = begin(np.random.default_rng(seed), choice, 60.0, size=(6.0, 4.0, 2.5))
+            place = scenery.place(0.4, 1.1)
+            count += math.dist(place, scenery.stage.camera.at) < SITED_M
+        return count
+
+    assert near(sited=True) == 0
+    assert near(sited=False) > 0
+
+
+def test_a_table_of_rates_without_the_next_room_is_read(tmp_path):
+    path = tmp_path / "rates.csv"
+    path.write_text("family,dwelling,office,kitchen,workshop,hidden\ntoast,3,0,0,0,dwelling\n")
+    assert load_rates("dwelling", path) == (Rate("toast", 3.0, in_view=False, beyond=False),)

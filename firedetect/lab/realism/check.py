@@ -59,6 +59,32 @@ class Check:
         }
 
 
+def check(
+    group: str,
+    source: str,
+    name: str,
+    compared: str,
+    unit: str,
+    real: tuple[float, float],
+    got: float,
+    values: ArrayLike | None = None,
+    count: int = 1,
+) -> Check:
+    """Return a check against a range; `values` are the draws, else `count` tells how many."""
+    return Check(
+        name=name,
+        group=group,
+        source=source,
+        compared=compared,
+        unit=unit,
+        low=real[0],
+        high=real[1],
+        got=got,
+        spread=None if values is None else spread(values),
+        count=count if values is None else len(np.asarray(values)),
+    )
+
+
 def finite(value: float) -> float | None:
     """Return a figure for JSON, to 4 significant digits."""
     return float(f"{value:.4g}") if math.isfinite(value) else None

@@ -1,11 +1,12 @@
 """Gas in rooms: what smoulders, a cigarette and a gas hob make of the air, against a table."""
 
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.lab.realism.check import Check, spread
+from firedetect.lab.realism.check import Check, check
 from firedetect.lab.realism.origin import mean_lag_s, unlagged
 from firedetect.simulation.air import AirBuilder, Emission, Ventilation, co_litres
 from firedetect.simulation.families import draw_episode
@@ -27,6 +28,8 @@ HOB_CO_PPM: Final = (1.0, 15.0)
 HOB_CO2_PER_MIN: Final = (31.0, 110.0)
 """One burner of 1 to 3.6 kW, 3 kW being 92 ppm a minute in 60 m3."""
 _COOKS_S: Final = 600.0
+
+_check = partial(check, GROUP, SOURCE)
 
 
 def rate_g_per_s(kind: str, t_s: Times) -> NDArray[np.float64]:
@@ -82,25 +85,3 @@ def _hobs(count: int) -> list[Check]:
         _check("gas hob: CO2 rises", "median from minute 2 to 4, brought to 60 m3; a burner of "
                "1 to 3.6 kW", "ppm/min", HOB_CO2_PER_MIN, float(np.median(co2)), co2),
     ]  # fmt: skip
-
-
-def _check(
-    name: str,
-    compared: str,
-    unit: str,
-    real: tuple[float, float],
-    got: float,
-    values: list[float] | None,
-) -> Check:
-    return Check(
-        name=name,
-        group=GROUP,
-        source=SOURCE,
-        compared=compared,
-        unit=unit,
-        low=real[0],
-        high=real[1],
-        got=got,
-        spread=None if values is None else spread(values),
-        count=1 if values is None else len(values),
-    )

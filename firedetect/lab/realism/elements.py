@@ -1,13 +1,13 @@
 """G8: candles and breath at the film for CO, against a real element in two rooms."""
 
-import math
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firedetect.features.gas import FILMS, log_resistance
-from firedetect.lab.realism.check import Check, spread
+from firedetect.lab.realism.check import Check, check
 from firedetect.lab.realism.films import log_rs, smoothed
 from firedetect.simulation.families import draw_episode
 from firedetect.simulation.stage import Choice
@@ -21,6 +21,8 @@ LIT_S: Final = slice(240, 310)
 """The last minute of four with candles."""
 OFTEN: Final = 0.9
 _AIR_S: Final = 60
+
+_check = partial(check, GROUP, SOURCE)
 
 
 def answer(room: dict[str, float], what: str) -> float:
@@ -60,26 +62,3 @@ def _answers(family: str, count: int) -> list[NDArray[np.float64]]:
             held = log_rs(smoothed(counts[:, column].astype(np.float64)))
             found.append(float(np.median(held[:_AIR_S])) - held)
     return found
-
-
-def _check(
-    name: str,
-    compared: str,
-    unit: str,
-    real: tuple[float, float],
-    got: float,
-    values: NDArray[np.float64] | None,
-    count: int = 0,
-) -> Check:
-    return Check(
-        name=name,
-        group=GROUP,
-        source=SOURCE,
-        compared=compared,
-        unit=unit,
-        low=real[0],
-        high=real[1],
-        got=got if math.isfinite(got) else math.nan,
-        spread=None if values is None else spread(values),
-        count=count if values is None else len(values),
-    )

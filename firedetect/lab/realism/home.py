@@ -1,12 +1,13 @@
 """G9: CO2, vapour and warmth of a room that is lived in, against ten days of a real home."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from firedetect.features.gas import FILMS
-from firedetect.lab.realism.check import Check, bands, spread
+from firedetect.lab.realism.check import Check, bands, check
 from firedetect.lab.realism.data import split_by
 from firedetect.lab.realism.films import log_rs, smoothed
 from firedetect.lab.realism.home_data import (
@@ -33,6 +34,8 @@ SMALL_M3: Final = 40.0
 HOB_S: Final = 600.0
 TOLD_HOB_PPM: Final = 425.0
 """What the gas burner adds in half an hour."""
+
+_check = partial(check, GROUP, SOURCE)
 
 
 def home_checks(data: Path | None = None, count: int = 60) -> list[Check]:
@@ -150,26 +153,3 @@ def _voc_answers(count: int) -> list[float]:
             # From the lighting to the end, as the real window: the blowing out is part of it.
             found.append(float(np.median(held[:60]) - np.quantile(held[75:], 0.1)))
     return found
-
-
-def _check(
-    name: str,
-    compared: str,
-    unit: str,
-    real: tuple[float, float],
-    got: float,
-    values: list[float] | None,
-    count: int = 0,
-) -> Check:
-    return Check(
-        name=name,
-        group=GROUP,
-        source=SOURCE,
-        compared=compared,
-        unit=unit,
-        low=real[0],
-        high=real[1],
-        got=got,
-        spread=None if values is None else spread(values),
-        count=count if values is None else len(values),
-    )
