@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from firedetect.simulation.camera import Point
 from firedetect.simulation.episodes import Episode
-from firedetect.simulation.nuisance import begin, flicker
+from firedetect.simulation.nuisance import REFERENCE_L, begin, flicker
 from firedetect.simulation.patches import (
     ELLIPSE,
     Patch,
@@ -23,8 +23,6 @@ from firedetect.simulation.stage import Choice, Stage
 CANDLE_FLAME_M: Final = (0.015, 0.04)
 CANDLE_C: Final = 1100.0
 CANDLE_CO2_PPM_PER_S: Final = 1.6 / 60.0
-REFERENCE_M3: Final = 60.0
-"""Room of the concentrations that a scenery gives."""
 _Rng = np.random.Generator
 
 
@@ -73,7 +71,7 @@ def gathering(rng: _Rng, choice: Choice) -> Episode:
     volume = scenery.stage.air.ventilation.volume_m3
     count = max(int(volume / rng.uniform(4.0, 12.0)), 4)
     scenery.gives(
-        co2_ppm=scenery.uniform(300.0, 2500.0) * volume / REFERENCE_M3,
+        co2_ppm=scenery.uniform(300.0, 2500.0) * volume / (REFERENCE_L / 1000.0),
         voc_ppm=scenery.log_uniform(0.2, 5.0),
         rh_pct=8.0,
     )
