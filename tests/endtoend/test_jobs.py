@@ -84,7 +84,7 @@ def test_drill_calibration_and_recording(box, tmp_path, say):
         "FIREDETECT_UPLINK__SHARE_RECORDINGS": "true",
         "FIREDETECT_GAS__CALIBRATION": str(baseline),
     }
-    baseline.write_text("[gas]\nno2 = 55.0\nc2h5oh = 90.0\nvoc = 180.0\nco = 700.0\n")
+    baseline.write_text("[gas]\nno2 = 45.0\nc2h5oh = 90.0\nvoc = 180.0\nco = 700.0\n")
     before = baseline.read_text()
     with Detector(tmp_path / "home", thing, link_of(box, thing), **more) as detector:
         detector.wait(detector.is_up, "a link")
