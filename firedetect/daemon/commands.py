@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from firedetect.daemon.acquire import acquire, tick
 from firedetect.daemon.app import run_daemon
 from firedetect.daemon.background import BackgroundStream
 from firedetect.daemon.box_link import box_settings
-from firedetect.daemon.emulation import emulated_port, find_episode
+from firedetect.daemon.emulation import emulated_port, find_episode, warm_emulation
 from firedetect.daemon.logs import configure_logging
 from firedetect.daemon.notify import is_service
 from firedetect.daemon.parts import Surroundings
@@ -30,9 +30,12 @@ from firedetect.decision.outcome import Outcome
 from firedetect.errors import FiredetectError, UplinkError
 from firedetect.outputs.local import GpioLines
 from firedetect.readings import (
+    AirReading,
+    Co2Reading,
     Event,
     GasCounts,
     Restored,
+    Sensor,
     SensorFault,
     SettingsChanged,
     Started,
@@ -153,7 +156,7 @@ def record(
 ) -> int:
     """Write what the sensors deliver into a recording; returns the number of events.
 
-    The duration counts from the moment at which the last sensor has begun to deliver.
+    The duration counts from the moment at which every sensor has delivered or failed.
     """
     configure_logging(settings.log, sys.stderr)
     return asyncio.run(_record(settings, target, simulate, duration_s))
@@ -184,9 +187,9 @@ async def _record(
         )
         for spec in sensors
     } | {"tick": partial(tick, queue, clock)}
-    limit = asyncio.timeout(duration_s)
+    limit = asyncio.timeout(None)
     with RecordingWriter(target) as writer:
-        taken = _Taken(writer, limit, duration_s)
+        taken = _Taken(writer, limit, duration_s, {spec.sensor for spec in sensors})
         tasks = [
             asyncio.create_task(supervise(name, task, queue, clock), name=name)
             for name, task in runs.items()
@@ -206,15 +209,25 @@ async def _record(
     return taken.count
 
 
+_READING_OF: dict[type[Event], Sensor] = {
+    SubPage: Sensor.THERMAL,
+    GasCounts: Sensor.GAS,
+    Co2Reading: Sensor.CO2,
+    AirReading: Sensor.AIR,
+}
+
+
 @dataclass(slots=True)
 class _Taken:
-    """Writes what is taken from the queue; every sensor's first reading starts the time anew."""
+    """Writes what is taken from the queue; the time starts once no sensor is `awaited`."""
 
     writer: RecordingWriter
     limit: asyncio.Timeout
     duration_s: float | None
+    awaited: set[Sensor]
+    """Have neither delivered a reading nor said why not."""
     count: int = 0
-    heard: set[type[Event]] = field(default_factory=set)
+    heard: bool = False
     last_fault: str = ""
 
     async def write_all(self, queue: EventQueue) -> None:
@@ -225,10 +238,17 @@ class _Taken:
             self.count += 1
             if isinstance(event, SensorFault):
                 self.last_fault = event.detail
-            elif isinstance(event, SubPage | GasCounts) and type(event) not in self.heard:
-                self.heard.add(type(event))
-                if self.duration_s is not None:
-                    self.limit.reschedule(asyncio.get_running_loop().time() + self.duration_s)
+                self._begun(event.sensor)
+            elif type(event) in _READING_OF:
+                self.heard = True
+                self._begun(_READING_OF[type(event)])
+
+    def _begun(self, sensor: Sensor) -> None:
+        if sensor not in self.awaited:
+            return
+        self.awaited.remove(sensor)
+        if not self.awaited and self.duration_s is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + self.duration_s)
 
 
 def print_json(outcome: Outcome) -> None:
@@ -240,6 +260,7 @@ def _ports(settings: Settings, simulate: str | None, clock: Clock) -> Callable[[
     if simulate is None:
         return open_i2c
     episode = find_episode(simulate)
+    warm_emulation(episode, settings)
     made: list[I2cPort] = []
 
     def open_emulated(_number: int) -> I2cPort:
