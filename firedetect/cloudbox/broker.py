@@ -47,7 +47,8 @@ class Broker:
     moment, until the client is back.
 
     The child is started through `setpriv --pdeathsig`, so that the kernel ends it with us, however
-    we end. `durable` writes the sessions to disk on every change: slow, for tests that kill it.
+    we end. `durable` writes the sessions to disk on every change, right after it was acknowledged:
+    slow, for tests that kill it.
     """
 
     def __init__(
