@@ -51,6 +51,24 @@ class GasSettings(Section):
     calibration: Path | None = None
 
 
+class Co2Settings(Section):
+    """The SCD41 CO2 sensor (optional); it has a new value every 5 s."""
+
+    enabled: bool = False
+    bus: Annotated[int, Field(ge=0, le=255)] = 1
+    address: Annotated[int, Field(ge=0x62, le=0x62)] = 0x62
+    interval_s: Annotated[float, Field(ge=5.0, le=8.0)] = 5.0
+
+
+class AirSettings(Section):
+    """The BME280 for air temperature, humidity and pressure (optional)."""
+
+    enabled: bool = False
+    bus: Annotated[int, Field(ge=0, le=255)] = 1
+    address: Annotated[int, Field(ge=0x76, le=0x77)] = 0x76
+    interval_s: Annotated[float, Field(ge=1.0, le=5.0)] = 2.0
+
+
 class ModelSettings(Section):
     """The model bundle; without a path the installed one, else the one that came along.
 
@@ -127,6 +145,8 @@ class Settings(BaseSettings):
     device: DeviceSettings = DeviceSettings()
     thermal: ThermalSettings = ThermalSettings()
     gas: GasSettings = GasSettings()
+    co2: Co2Settings = Co2Settings()
+    air: AirSettings = AirSettings()
     decision: DecisionSettings = DecisionSettings()
     model: ModelSettings = ModelSettings()
     outputs: OutputSettings = OutputSettings()

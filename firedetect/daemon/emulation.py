@@ -1,20 +1,26 @@
 """The emulated bus of a scenario: register-level chips behind the true drivers."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from firedetect.clock import Clock
 from firedetect.config import Settings
+from firedetect.emulator.bme280 import Bme280Chip
 from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
 from firedetect.emulator.eeprom import encode_eeprom, random_terms
 from firedetect.emulator.grove import GroveBoard
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
+from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.simulation.episodes import Episode
 from firedetect.simulation.scenarios import find_scenario
 
 _EEPROM_SEED = 90640
 _USUAL_CONTROL = 0x1A01
 """Chess pattern, 18 bits, 8 Hz."""
+_PRESSURE_HPA = 1013.25
+"""Episodes have no weather."""
 
 
 def find_episode(name: str) -> Episode:
@@ -23,12 +29,23 @@ def find_episode(name: str) -> Episode:
 
 
 def emulated_port(episode: Episode, settings: Settings, clock: Clock) -> EmulatedBus:
-    """Return a bus with an MLX90640 that sees the episode and a Grove board that smells it."""
+    """Return a bus with an MLX90640 that sees the episode and a Grove board that smells it.
+
+    An SCD41 and a BME280 are on it if the settings enable them and the episode has their readings.
+    """
     eeprom = _eeprom()
     chips: dict[int, EmulatedDevice] = {
         settings.thermal.address: Mlx90640Chip(clock, eeprom, _source(eeprom, episode, settings)),
         settings.gas.address: GroveBoard(clock, episode.counts),
     }
+    readings = episode.readings
+    if settings.co2.enabled and readings.co2_ppm is not None:
+        chips[settings.co2.address] = Scd41Chip(clock, _course(readings.co2_ppm))
+    if settings.air.enabled and readings.air_c is not None and readings.rh_pct is not None:
+        air_c, rh_pct = _course(readings.air_c), _course(readings.rh_pct)
+        chips[settings.air.address] = Bme280Chip(
+            clock, lambda t_s: (air_c(t_s), rh_pct(t_s), _PRESSURE_HPA)
+        )
     return EmulatedBus(clock, chips)
 
 
@@ -49,3 +66,12 @@ def _source(eeprom: NDArray[np.uint16], episode: Episode, settings: Settings) ->
         emissivity=settings.thermal.emissivity,
         ta_shift_c=settings.thermal.ta_shift_c,
     )
+
+
+def _course(rows: NDArray[np.float64]) -> Callable[[float], float]:
+    """Return what has the value of one row a second, the last one for ever."""
+
+    def value(t_s: float) -> float:
+        return float(rows[min(max(int(t_s), 0), len(rows) - 1)])
+
+    return value

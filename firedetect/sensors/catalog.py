@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firedetect.clock import Clock
-from firedetect.config import GasSettings, Settings, ThermalSettings
+from firedetect.config import AirSettings, Co2Settings, GasSettings, Settings, ThermalSettings
 from firedetect.readings import Sensor
 from firedetect.sensors.base import Driver, since_boot_s
+from firedetect.sensors.bme280 import Bme280
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.grove_gas import GroveGas
 from firedetect.sensors.mlx90640.driver import Mlx90640
+from firedetect.sensors.scd41 import Scd41
 
 
 class Factory(Protocol):
@@ -46,6 +48,10 @@ def configured(settings: Settings) -> tuple[SensorSpec, ...]:
         specs.append(_thermal(settings.thermal))
     if settings.gas.enabled:
         specs.append(_gas(settings.gas))
+    if settings.co2.enabled:
+        specs.append(_co2(settings.co2))
+    if settings.air.enabled:
+        specs.append(_air(settings.air))
     return tuple(specs)
 
 
@@ -71,6 +77,36 @@ def _gas(section: GasSettings) -> SensorSpec:
     return SensorSpec(
         sensor=Sensor.GAS,
         section="gas",
+        stale_s=8.0,
+        interval_s=section.interval_s,
+        bus=section.bus,
+        address=section.address,
+        factory=build,
+    )
+
+
+def _co2(section: Co2Settings) -> SensorSpec:
+    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Scd41:
+        return Scd41(bus, section, clock, powered_s)
+
+    return SensorSpec(
+        sensor=Sensor.CO2,
+        section="co2",
+        stale_s=20.0,
+        interval_s=section.interval_s,
+        bus=section.bus,
+        address=section.address,
+        factory=build,
+    )
+
+
+def _air(section: AirSettings) -> SensorSpec:
+    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Bme280:
+        return Bme280(bus, section, clock, powered_s)
+
+    return SensorSpec(
+        sensor=Sensor.AIR,
+        section="air",
         stale_s=8.0,
         interval_s=section.interval_s,
         bus=section.bus,

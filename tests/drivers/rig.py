@@ -1,4 +1,4 @@
-"""An emulated thermal array or gas board with its driver, on a clock moved by hand."""
+"""An emulated sensor with its driver, on a clock moved by hand."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,17 +6,21 @@ from collections.abc import Callable
 import numpy as np
 
 from firedetect.clock import ManualClock, run_virtual
-from firedetect.config import GasSettings, ThermalSettings
+from firedetect.config import AirSettings, Co2Settings, GasSettings, ThermalSettings
+from firedetect.emulator.bme280 import Bme280Chip, Trim
 from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.grove import GroveBoard
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource, Source
+from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.errors import FrameRejectedError, SensorError
 from firedetect.readings import SensorOpened, ThermalImage
+from firedetect.sensors.bme280 import Bme280
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.grove_gas import GroveGas
 from firedetect.sensors.mlx90640.driver import Mlx90640
 from firedetect.sensors.mlx90640.images import ImageAssembler
+from firedetect.sensors.scd41 import Scd41
 
 ROOM_C = 22.0
 EEPROM = encode_eeprom(typical_terms())
@@ -86,3 +90,36 @@ class Gas:
         self.faults = self.wire.faults(0x08)
         self.bus = I2cBus("i2c-1", lambda: self.wire)
         self.driver = GroveGas(self.bus, GasSettings(), self.clock, powered_s=lambda: 1000.0)
+
+
+class Co2:
+    """SCD41, bus and driver."""
+
+    def __init__(self, co2_ppm: Callable[[float], float] = lambda _t_s: 612.0) -> None:
+        self.clock = ManualClock(monotonic_ns=7_000_000_123)
+        self.chip = Scd41Chip(self.clock, co2_ppm)
+        self.wire = EmulatedBus(self.clock, {0x62: self.chip}, baud=100_000)
+        self.faults = self.wire.faults(0x62)
+        self.bus = I2cBus("i2c-1", lambda: self.wire)
+        self.driver = Scd41(self.bus, Co2Settings(), self.clock, powered_s=lambda: 1000.0)
+
+    def sent(self) -> list[int]:
+        """Return the codes on the wire, in order."""
+        return [int.from_bytes(t.written[:2], "big") for t in self.wire.log if t.written]
+
+
+class Air:
+    """BME280, bus and driver."""
+
+    def __init__(
+        self,
+        air: tuple[float, float, float] = (21.4, 47.0, 1003.2),
+        trim: Trim | None = None,
+    ) -> None:
+        self.clock = ManualClock(monotonic_ns=7_000_000_123)
+        self.air = air
+        self.chip = Bme280Chip(self.clock, lambda _t_s: self.air, trim)
+        self.wire = EmulatedBus(self.clock, {0x76: self.chip})
+        self.faults = self.wire.faults(0x76)
+        self.bus = I2cBus("i2c-1", lambda: self.wire)
+        self.driver = Bme280(self.bus, AirSettings(), self.clock, powered_s=lambda: 1000.0)

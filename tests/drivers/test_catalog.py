@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from firedetect.clock import ManualClock, run_virtual
-from firedetect.config import GasSettings, Settings, ThermalSettings
+from firedetect.config import AirSettings, Co2Settings, GasSettings, Settings, ThermalSettings
+from firedetect.emulator.bme280 import Bme280Chip
 from firedetect.emulator.bus import EmulatedBus
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.grove import GroveBoard
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
+from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.errors import BusError, BusStuckError, SensorError
 from firedetect.readings import Sensor, SensorOpened
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.catalog import configured
 
-SPECS = configured(Settings())
+ALL = Settings(co2=Co2Settings(enabled=True), air=AirSettings(enabled=True))
+SPECS = configured(ALL)
 
 
 def emulated(clock):
@@ -27,6 +30,8 @@ def emulated(clock):
         {
             0x33: Mlx90640Chip(clock, eeprom, room),
             0x08: GroveBoard(clock, lambda _t_s: (41, 70, 95, 764)),
+            0x62: Scd41Chip(clock, lambda _t_s: 612.0),
+            0x76: Bme280Chip(clock, lambda _t_s: (21.4, 47.0, 1003.2)),
         },
     )
 
@@ -41,8 +46,10 @@ def sensor(request):
 
 
 def test_catalog_follows_the_settings():
-    assert [s.sensor for s in SPECS] == [Sensor.THERMAL, Sensor.GAS]
-    assert [s.stale_s for s in SPECS] == [3.0, 8.0]
+    assert [s.sensor for s in configured(Settings())] == [Sensor.THERMAL, Sensor.GAS]
+    assert [s.sensor for s in SPECS] == [Sensor.THERMAL, Sensor.GAS, Sensor.CO2, Sensor.AIR]
+    assert [s.stale_s for s in SPECS] == [3.0, 8.0, 20.0, 8.0]
+    assert [s.interval_s for s in SPECS] == [0.0, 1.0, 5.0, 2.0]
     alone = configured(Settings(thermal=ThermalSettings(enabled=False)))
     assert [s.sensor for s in alone] == [Sensor.GAS]
     assert configured(Settings(thermal=ThermalSettings(enabled=False),
@@ -53,7 +60,7 @@ def test_catalog_follows_the_settings():
 
 def test_section_exists_and_agrees(sensor):
     spec, driver, _, _ = sensor
-    section = getattr(Settings(), spec.section)
+    section = getattr(ALL, spec.section)
     assert (section.bus, section.address) == (spec.bus, spec.address)
     assert driver.sensor is spec.sensor
 

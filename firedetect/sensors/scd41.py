@@ -1,0 +1,298 @@
+"""The SCD41: CO2 by photoacoustics, in periodic measurement, never calibrating itself.
+
+Names, codes and times are those of Sensirion's SCD4x data sheet, chapter 3; every word on the wire
+is followed by its CRC-8.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firedetect.clock import NS_PER_S, Clock, sleep_until
+from firedetect.config import Co2Settings
+from firedetect.errors import BusError, BusStuckError, FrameRejectedError, NoFrameError, SensorError
+from firedetect.readings import Co2Reading, Sensor, SensorOpened
+from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.bus import I2cBus
+
+BUSY_S = 0.5
+"""The longest time for which a command of an earlier program may keep the sensor silent."""
+PERIOD_S = 5.0
+POLL_S = 0.25
+READY_DEADLINE_S = 8.0
+"""No new value for so long after the last one: the sensor has to be set up again."""
+READY_PATIENCE_S = 1.0
+"""A caller that comes late still waits so long."""
+
+CO2_MAX_PPM = 40_000
+"""The end of the output range; 0 is what a failed measurement gives."""
+PRESSURE_MIN_HPA, PRESSURE_MAX_HPA = 700.0, 1200.0
+TARGET_MIN_PPM, TARGET_MAX_PPM = 400, 5000
+"""The specified range: nothing outside of it can be a reference."""
+SETTLED_S = 180.0
+"""A forced recalibration needs so long a measurement in the reference air before it."""
+
+CRC_POLYNOMIAL, CRC_INIT = 0x31, 0xFF
+READY_MASK = 0x07FF
+VARIANT_SHIFT, VARIANT_SCD41 = 12, 1
+VARIANTS = {0: "SCD40", 1: "SCD41", 2: "SCD42", 5: "SCD43"}
+CORRECTION_ZERO, CORRECTION_FAILED = 0x8000, 0xFFFF
+WORD_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A code to send, seconds for which the sensor is busy with it, words to read after them."""
+
+    code: int
+    busy_s: float = 0.001
+    words: int = 0
+
+    def send(self, argument: int | None = None) -> bytes:
+        """Return the bytes on the wire."""
+        code = self.code.to_bytes(2, "big")
+        word = b"" if argument is None else argument.to_bytes(2, "big")
+        return code + word + bytes((crc8(word),) if word else ())
+
+
+WAKE_UP = Command(0x36F6, busy_s=0.03)
+"""Never acknowledged; other programs may have left the sensor asleep."""
+STOP = Command(0x3F86, busy_s=0.5)
+REINIT = Command(0x3646, busy_s=0.03)
+SERIAL = Command(0x3682, words=3)
+VARIANT = Command(0x202F, words=1)
+SET_SELF_CALIBRATION = Command(0x2416)
+GET_SELF_CALIBRATION = Command(0x2313, words=1)
+SET_PRESSURE = Command(0xE000)
+START = Command(0x21B1)
+READY = Command(0xE4B8, words=1)
+MEASUREMENT = Command(0xEC05, words=3)
+RECALIBRATE = Command(0x362F, busy_s=0.4, words=1)
+
+
+class Scd41:
+    """Reads the CO2 concentration; `serial` is the sensor's number once it was open."""
+
+    sensor = Sensor.CO2
+
+    def __init__(
+        self,
+        bus: I2cBus,
+        settings: Co2Settings,
+        clock: Clock,
+        powered_s: Callable[[], float] = since_boot_s,
+    ) -> None:
+        self.serial: int | None = None
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._powered_s = powered_s
+        self._turn = asyncio.Lock()
+        self._pressure_hpa: int | None = None
+        self._started_ns: int | None = None
+        self._fresh_ns = 0
+        self._rejected = False
+
+    async def open(self) -> SensorOpened:
+        """Bring the sensor from any state to measuring, with self-calibration off.
+
+        Raises BusError when the bus fails, SensorError for another sensor than an SCD41.
+        """
+        async with self._turn:
+            self._started_ns = None
+            self._rejected = False
+            await self._to_idle()
+            await self._identify()
+            await self._stop_self_calibration()
+            await self._start()
+        return SensorOpened(self._clock.monotonic_ns(), self.sensor, self._powered_s())
+
+    async def read(self) -> Co2Reading:
+        """Return the next value (ppm), waiting for one for READY_DEADLINE_S at most.
+
+        Raises BusError when the bus fails, NoFrameError when no value comes in time,
+        FrameRejectedError for a damaged or impossible one, SensorError for the second in a row.
+        """
+        async with self._turn:
+            try:
+                await self._wait_for_data()
+                # Not repeated: the buffer is empty once it was read.
+                words = await self._exchange(MEASUREMENT)
+                reading = Co2Reading(self._clock.monotonic_ns(), decode_co2(words))
+            except FrameRejectedError as error:
+                again, self._rejected = self._rejected, True
+                if again:
+                    raise SensorError(f"{error}, the second in a row") from error
+                raise
+            self._rejected = False
+            return reading
+
+    async def close(self) -> None:
+        """Leave the sensor measuring, so that it stays warm; `open` starts with a stop."""
+
+    async def set_pressure(self, hpa: float) -> None:
+        """Tell the sensor the ambient pressure (700 to 1200 hPa), also while it measures.
+
+        It is told again at every `open`. Raises SensorError out of range, BusError.
+        """
+        if not PRESSURE_MIN_HPA <= hpa <= PRESSURE_MAX_HPA:
+            raise SensorError(
+                f"co2: ambient pressure {hpa:g} hPa, the sensor takes {PRESSURE_MIN_HPA:g} to "
+                f"{PRESSURE_MAX_HPA:g}"
+            )
+        async with self._turn:
+            self._pressure_hpa = round(hpa)
+            await self._run(SET_PRESSURE, self._pressure_hpa)
+
+    async def recalibrate(self, target_ppm: int) -> int:
+        """Make the air around the sensor read `target_ppm`; return the correction (ppm).
+
+        The sensor must have measured in this air for SETTLED_S since `open`. It measures again
+        afterwards and keeps the correction over power cycles. Raises SensorError if the target is
+        out of range, it has measured too short, or it refuses; BusError.
+        """
+        if not TARGET_MIN_PPM <= target_ppm <= TARGET_MAX_PPM:
+            raise SensorError(
+                f"co2: target {target_ppm} ppm, the sensor's range is {TARGET_MIN_PPM} to "
+                f"{TARGET_MAX_PPM}"
+            )
+        async with self._turn:
+            self._expect_settled()
+            await self._run(STOP)
+            try:
+                # Not repeated: a second one would return the rest of the correction only.
+                (word,) = await self._exchange(RECALIBRATE, target_ppm)
+            finally:
+                await self._start()
+        if word == CORRECTION_FAILED:
+            raise SensorError(
+                f"co2: forced recalibration to {target_ppm} ppm failed: let the sensor measure in "
+                f"steady reference air for {SETTLED_S:g} s, then try again"
+            )
+        return word - CORRECTION_ZERO
+
+    def _expect_settled(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        measured_s = 0.0 if self._started_ns is None else (now_ns - self._started_ns) / NS_PER_S
+        if measured_s < SETTLED_S:
+            raise SensorError(
+                f"co2: has measured for {measured_s:.0f} s: leave it in the reference air for "
+                f"{SETTLED_S:g} s before a forced recalibration"
+            )
+
+    async def _to_idle(self) -> None:
+        """Wake, stop, and load the stored settings: a restart of the Pi leaves it as it was."""
+        try:
+            await self._bus.transfer(self._settings.address, WAKE_UP.send())
+        except BusStuckError:
+            raise
+        except BusError:
+            pass
+        await asyncio.sleep(WAKE_UP.busy_s)
+        await self._run(STOP)
+        await self._run(REINIT)
+
+    async def _identify(self) -> None:
+        high, middle, low = await self._run(SERIAL)
+        (variant,) = await self._run(VARIANT)
+        kind = variant >> VARIANT_SHIFT
+        if kind != VARIANT_SCD41:
+            name = VARIANTS.get(kind, "unknown sensor")
+            raise SensorError(
+                f"co2: variant word 0x{variant:04X} is an {name}, an SCD41 is expected: another "
+                "range and accuracy would be taken for this one's"
+            )
+        self.serial = high << 32 | middle << 16 | low
+
+    async def _stop_self_calibration(self) -> None:
+        """Switch it off where it is on: it takes the lowest of a week for outdoor air.
+
+        The setting is not stored: the memory wears out, and every `open` comes here.
+        """
+        if await self._run(GET_SELF_CALIBRATION) == (0,):
+            return
+        await self._run(SET_SELF_CALIBRATION, 0)
+        if await self._run(GET_SELF_CALIBRATION) != (0,):
+            raise SensorError("co2: self-calibration stays on: check wiring and supply")
+
+    async def _start(self) -> None:
+        if self._pressure_hpa is not None:
+            await self._run(SET_PRESSURE, self._pressure_hpa)
+        await self._run(START)
+        self._started_ns = self._fresh_ns = self._clock.monotonic_ns()
+
+    async def _wait_for_data(self) -> None:
+        """Ask whether there is a new value, again when it is due, then a few times a second."""
+        due_ns = self._fresh_ns + round(PERIOD_S * NS_PER_S)
+        limit_ns = max(
+            self._fresh_ns + round(READY_DEADLINE_S * NS_PER_S),
+            self._clock.monotonic_ns() + round(READY_PATIENCE_S * NS_PER_S),
+        )
+        while True:
+            (status,) = await self._run(READY)
+            now_ns = self._clock.monotonic_ns()
+            if status & READY_MASK:
+                self._fresh_ns = now_ns
+                return
+            if now_ns > limit_ns:
+                raise NoFrameError(
+                    f"co2: no new value for {(now_ns - self._fresh_ns) / NS_PER_S:.1f} s, status "
+                    f"0x{status:04X}"
+                )
+            await sleep_until(self._clock, max(due_ns, now_ns + round(POLL_S * NS_PER_S)))
+
+    async def _run(self, command: Command, argument: int | None = None) -> tuple[int, ...]:
+        """Run a command, once more if it was not acknowledged or its answer was damaged."""
+        try:
+            return await self._exchange(command, argument)
+        except BusStuckError:
+            raise
+        except BusError:
+            # It does not acknowledge while it is busy.
+            await asyncio.sleep(BUSY_S)
+        except FrameRejectedError:
+            pass
+        return await self._exchange(command, argument)
+
+    async def _exchange(self, command: Command, argument: int | None = None) -> tuple[int, ...]:
+        """Send, wait, and return the words of the answer."""
+        address = self._settings.address
+        await self._bus.transfer_again(address, command.send(argument))
+        await asyncio.sleep(command.busy_s)
+        if not command.words:
+            return ()
+        # A transfer of its own: the answer is not there at a repeated start.
+        reply = await self._bus.transfer_again(address, b"", command.words * WORD_BYTES)
+        return decode_words(command, reply)
+
+
+def crc8(data: bytes) -> int:
+    """Return the checksum of a word (data sheet, Checksum Calculation)."""
+    crc = CRC_INIT
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1) ^ CRC_POLYNOMIAL if crc & 0x80 else crc << 1
+            crc &= 0xFF
+    return crc
+
+
+def decode_words(command: Command, reply: bytes) -> tuple[int, ...]:
+    """Return the words; BusError if nobody drove the bus, FrameRejectedError for a checksum."""
+    if reply.count(0xFF) == len(reply):
+        raise BusError(f"co2: 0x{command.code:04X} answered 0xFF only: nothing drives the bus")
+    parts = [reply[at : at + WORD_BYTES] for at in range(0, len(reply), WORD_BYTES)]
+    for part in parts:
+        if crc8(part[:2]) != part[2]:
+            raise FrameRejectedError(
+                f"co2: 0x{command.code:04X} answered 0x{part.hex()}, checksum "
+                f"0x{crc8(part[:2]):02x} expected"
+            )
+    return tuple(int.from_bytes(part[:2], "big") for part in parts)
+
+
+def decode_co2(words: tuple[int, ...]) -> float:
+    """Return the CO2 (ppm) of a measurement; FrameRejectedError for what no air has."""
+    if not 0 < words[0] <= CO2_MAX_PPM:
+        raise FrameRejectedError(f"co2: {words[0]} ppm, expected 1 to {CO2_MAX_PPM}")
+    return float(words[0])
