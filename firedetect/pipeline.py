@@ -7,17 +7,17 @@ hands on the outcome of the first before calling the second.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.contract.level import LATCHING_FROM
+from firedetect.contract.level import LATCHING_FROM, Health, Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.hard_rules import HardInputs
 from firedetect.decision.health import HealthMachine
 from firedetect.decision.judge import Judge
-from firedetect.decision.machine import ACKNOWLEDGED
+from firedetect.decision.machine import ACKNOWLEDGED, AlarmState
 from firedetect.decision.outcome import Answer, Outcome
 from firedetect.features.extractor import FeatureExtractor
 from firedetect.features.vector import CLIP_C, COLUMNS
@@ -58,6 +58,17 @@ class Observer(Protocol):
         """Note the columns (27,) that the model is about to score."""
 
 
+class _Shown(NamedTuple):
+    """What an outcome tells besides the readings: the next one is due when it changes."""
+
+    level: Level
+    current: Level
+    alarm: AlarmState
+    drill: bool
+    health: Health
+    troubles: tuple[str, ...]
+
+
 class Pipeline:
     """Folds events. One per detector and run; an observer changes no outcome."""
 
@@ -79,7 +90,7 @@ class Pipeline:
         self._system: dict[str, str] = {}
         self._pending_ns: int | None = None
         self._scored_ns = 0
-        self._shown: tuple[object, ...] = ()
+        self._shown: _Shown | None = None
 
     def step(self, event: Event) -> Outcome | None:
         """Fold one event and judge the hard rules; returns an outcome if something changed.
@@ -315,9 +326,9 @@ class Pipeline:
         drift = ["gas:drift"] if self._features.films.clean_air.exhausted else []
         return (*self._health.troubles, *drift, *model, *system)
 
-    def _snapshot(self) -> tuple[object, ...]:
+    def _snapshot(self) -> "_Shown":
         judge = self._judge
-        return (
+        return _Shown(
             judge.level,
             judge.current,
             judge.alarm.state,
@@ -334,11 +345,11 @@ class Pipeline:
         features: dict[str, float] | None = None,
         answer: Answer | None = None,
     ) -> Outcome:
-        snapshot = self._snapshot()
-        if event_id is None and (snapshot != self._shown or answer is not None):
+        shown = self._snapshot()
+        if event_id is None and (shown != self._shown or answer is not None):
             self._sequence += 1
             event_id = self._event_id(self._sequence)
-        self._shown = snapshot
+        self._shown = shown
         self._last_event_id = event_id or self._last_event_id
         since_ns = t_ns - self._started.t_ns
         judge = self._judge
@@ -346,17 +357,17 @@ class Pipeline:
             t_ns=t_ns,
             t_s=round(since_ns / NS_PER_S, 6),
             wall_ns=self._started.wall_ns + since_ns,
-            level=judge.level,
-            current=judge.current,
+            level=shown.level,
+            current=shown.current,
             score=judge.last_score if features is not None else math.nan,
             reasons=judge.reasons,
             incident_id=judge.alarm.incident_id,
-            health=self._health.health,
-            troubles=self._troubles(),
-            alarm=judge.alarm.state,
+            health=shown.health,
+            troubles=shown.troubles,
+            alarm=shown.alarm,
             model=self._model.version,
             event_id=event_id,
-            drill=judge.alarm.drill,
+            drill=shown.drill,
             features=features or {},
             answer=answer,
         )

@@ -46,7 +46,7 @@ MONOTONE: Final = (
 """Columns whose increase never lowers the score: hotter is never judged lower."""
 
 HARMLESS: Final = 0.2
-HARMLESS_WEIGHT: Final = 2.2
+HARMLESS_WEIGHT: Final = 1.85
 """A harmless row counts so much more than a dangerous one: a life has many nuisances and hardly a
 fire, and a detector that cries wolf is not believed."""
 

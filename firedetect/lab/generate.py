@@ -30,7 +30,9 @@ from firedetect.simulation.stage import Choice
 
 PART_EPISODES: Final = 40
 KEEP_EVERY: Final = 2
-"""Rows 0.25 s apart are nearly the same: every second one teaches as much."""
+STRETCH_S: Final = 6.0
+"""Neighbouring rows are nearly the same, and another episode teaches more than another second of
+this one: every second row is taught, of stretches of which every second one is drawn."""
 WHOLE_LEAD_S: Final = 20.0
 AFTER_DANGER_S: Final = 120.0
 LATE_HEAT_KW: Final = 250.0
@@ -108,7 +110,7 @@ def episode_rows(task: Task) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows of one task, and the facts of its episode."""
     choice = Choice(in_view=task.in_view, films=task.films, sited=task.sited, beyond=task.beyond)
     episode = draw_episode(task.family, task.seed, choice, split=task.split)
-    windows = (whole_window(episode),) if task.whole else episode.happening.windows
+    windows = (whole_window(episode),) if task.whole else taught_windows(episode, task.seed)
     recorder, hard = record(episode, windows)
     data = _dataset(task, episode, recorder, hard).take(_chosen(recorder.t_s, windows, task))
     return data, _facts(task, episode, windows, len(data))
@@ -125,6 +127,17 @@ def record(episode: Episode, windows: tuple[Window, ...]) -> tuple[RowRecorder, 
         if outcome is not None:
             hard.append(int(outcome.current))
     return recorder, hard
+
+
+def taught_windows(episode: Episode, seed: tuple[int, ...]) -> tuple[Window, ...]:
+    """Return every second stretch of an episode's windows, the first or the second by chance."""
+    rng = np.random.default_rng(seed)
+    taught = []
+    for start, stop in episode.happening.windows:
+        first = start + STRETCH_S * float(rng.integers(2) if stop - start > STRETCH_S else 0)
+        begins = np.arange(first, stop, 2.0 * STRETCH_S)
+        taught += [(float(begin), min(float(begin) + STRETCH_S, stop)) for begin in begins]
+    return tuple(taught)
 
 
 def whole_window(episode: Episode) -> Window:
@@ -157,7 +170,8 @@ def _chosen(t_s: list[float], windows: tuple[Window, ...], task: Task) -> NDArra
     for start, stop in windows:
         inside |= (times >= start) & (times <= stop)
     kept = np.flatnonzero(inside)
-    return kept if task.whole else kept[::KEEP_EVERY]
+    # The first image of a stretch has none before it.
+    return kept if task.whole else kept[KEEP_EVERY - 1 :: KEEP_EVERY]
 
 
 def _dataset(task: Task, episode: Episode, recorder: RowRecorder, hard: list[int]) -> Dataset:

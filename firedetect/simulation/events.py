@@ -26,15 +26,17 @@ from firedetect.simulation.probes import CO2_EVERY_S, TA_SHIFT_C
 
 NS_PER_S: Final = 1_000_000_000
 IMAGES_PER_S: Final = 4
+NO_EVENT: Final = -1
 AIR_EVERY_S: Final = 2
 LONG_POWERED_S: Final = 1e6
 CHUNK_IMAGES: Final = 48
 """Images are rendered so many at a time."""
 SPARSE_EVERY_S: Final = 5
+SPARSE_IMAGE_EVERY_S: Final = 10
 DENSE_LEAD_S: Final = 36
-LEAD_EVERY_S: Final = 2
-"""Outside the windows an image now and then feeds the long baselines; from so long before a
-window on more of them feed the slopes."""
+LEAD_EVERY_S: Final = 3
+"""Outside the windows a reading now and then feeds the long baselines; from so long before a
+window on more of them feed the slopes. Images are dear, and their maximum moves slowly then."""
 STALE_S: Final = {
     Sensor.THERMAL: 12.0,
     Sensor.GAS: 10.0,
@@ -54,8 +56,8 @@ def episode_events(
     yield from _opening(episode)
     plan = image_plan(int(episode.duration_s), windows)
     for seconds in _chunks(plan):
-        times = np.concatenate([s + np.arange(plan[s]) / plan[s] for s in seconds])
-        images = episode.images(times)
+        times = np.concatenate([s + np.arange(plan[s]) / IMAGES_PER_S for s in seconds])
+        images = episode.images(times) if len(times) else ()
         k = 0
         for second in seconds:
             yield from _slow(episode, second, ticks=plan[second] == IMAGES_PER_S)
@@ -65,11 +67,12 @@ def episode_events(
 
 
 def image_plan(seconds: int, windows: tuple[tuple[float, float], ...] | None) -> NDArray[np.int64]:
-    """Return the number of images in each second; a second without any has no event at all."""
+    """Return the number of images in each second, NO_EVENT where there is no reading at all."""
     if windows is None:
         return np.full(seconds, IMAGES_PER_S)
-    plan = np.zeros(seconds, np.int64)
-    plan[::SPARSE_EVERY_S] = 1
+    plan = np.full(seconds, NO_EVENT)
+    plan[::SPARSE_EVERY_S] = 0
+    plan[::SPARSE_IMAGE_EVERY_S] = 1
     for start, stop in windows:
         first = max(int(start), 0)
         before = slice(max(first - DENSE_LEAD_S, 0), first, LEAD_EVERY_S)
@@ -79,9 +82,9 @@ def image_plan(seconds: int, windows: tuple[tuple[float, float], ...] | None) ->
 
 
 def _chunks(plan: NDArray[np.int64]) -> Iterator[list[int]]:
-    """Return the seconds with images, so many at a time that rendering them together pays."""
+    """Return the seconds with events, so many at a time that rendering their images pays."""
     chunk: list[int] = []
-    for second in np.flatnonzero(plan).tolist():
+    for second in np.flatnonzero(plan != NO_EVENT).tolist():
         chunk.append(second)
         if int(plan[chunk].sum()) >= CHUNK_IMAGES:
             yield chunk

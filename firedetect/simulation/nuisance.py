@@ -24,7 +24,7 @@ from firedetect.simulation.patches import (
     upright,
     wobble,
 )
-from firedetect.simulation.stage import SITED_M, Choice, Stage
+from firedetect.simulation.stage import Choice, Stage
 
 REFERENCE_L: Final = 60_000.0
 """Room in which the concentrations of the catalogue hold (litres)."""
@@ -33,7 +33,6 @@ GHOST_SHARE: Final = 0.12
 GHOST: Final = (0.03, 0.12)
 """So often a thing has a reflection, and so much of its radiance: panes and painted steel."""
 IN_VIEW_SHARE: Final = 0.85
-NEAREST_M: Final = 0.6
 
 
 @dataclass(slots=True)
@@ -75,8 +74,9 @@ class Scenery:
 
     def place(self, low_m: float, high_m: float) -> Point:
         """Return a place for what happens: in the image, or out of it."""
-        nearest_m = SITED_M if self.stage.choice.sited else NEAREST_M
-        return self.stage.spot((low_m, high_m), in_view=self.in_view, nearest_m=nearest_m)
+        return self.stage.spot(
+            (low_m, high_m), in_view=self.in_view, nearest_m=self.stage.nearest_m
+        )
 
     def stands(
         self,

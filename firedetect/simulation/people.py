@@ -97,7 +97,7 @@ def carried(stage: Stage, start_s: float, over_s: float, height_m: float = 1.1) 
     """Return the way of something that is carried through the room from door to table."""
     rng = stage.rng
     first = stage.spot((height_m, height_m), in_view=bool(rng.random() < 0.5))
-    last = stage.spot((height_m, height_m))
+    last = stage.spot((height_m, height_m), nearest_m=stage.nearest_m)
     shake = wobble(rng, 1.6, 0.3)
 
     def path(t_s: Times) -> np.ndarray:

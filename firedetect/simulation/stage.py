@@ -35,6 +35,7 @@ COMMISSIONED_SHARE: Final = 0.5
 BASELINE_AGE_LOG: Final = (0.10, 0.14, 0.14, 0.06)
 """Spread (of the logarithm, per film) between a stored clean-air baseline and today's air."""
 AMBIENT_C: Final = (14.0, 30.0)
+NEAREST_M: Final = 0.6
 SITED_M: Final = 1.5
 """Recommended: nothing that is meant to be hot stands nearer to the detector."""
 DOOR_SHARE: Final = (0.15, 0.6)
@@ -149,8 +150,13 @@ class Stage:
         """Whether the detector hangs right below the ceiling."""
         return self.size[2] - self.camera.at[2] < 0.4
 
+    @property
+    def nearest_m(self) -> float:
+        """How near to the detector something may be put down."""
+        return SITED_M if self.choice.sited else NEAREST_M
+
     def spot(
-        self, height_m: tuple[float, float], *, in_view: bool = True, nearest_m: float = 0.6
+        self, height_m: tuple[float, float], *, in_view: bool = True, nearest_m: float = NEAREST_M
     ) -> Point:
         """Return a place of this height (m), in the image (if there is one) or out of it."""
         found = (0.0, 0.0, 0.0)

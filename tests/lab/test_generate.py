@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from firedetect.errors import DatasetError
+from firedetect.features.vector import INDEX
 from firedetect.lab.dataset import content_hash, read_dataset
-from firedetect.lab.generate import FACTS_GLOB, episode_rows, generate, read_facts
+from firedetect.lab.generate import (
+    FACTS_GLOB,
+    STRETCH_S,
+    episode_rows,
+    generate,
+    read_facts,
+    taught_windows,
+)
 from firedetect.lab.plan import Plan, Task, family_plan, judging_plan, learning_plan
-from firedetect.simulation.families import NUISANCES
+from firedetect.simulation.families import NUISANCES, draw_episode
 from firedetect.simulation.fires import FIRES, HELD_OUT
 
 QUICK = ("lighter", "liquid", "pets", "small", "people")
@@ -73,6 +82,25 @@ def test_parts_of_another_plan_or_other_files_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="not empty"):
         generate(other, small_plan(), jobs=1, part_episodes=2)
     assert (other / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_second_stretch_of_a_window_is_taught(number):
+    task = Task(number, "people", (5, number))
+    episode = draw_episode(task.family, task.seed)
+    taught = taught_windows(episode, task.seed)
+    assert taught == taught_windows(episode, task.seed)
+    for start, stop in episode.happening.windows:
+        mine = [(a, b) for a, b in taught if start <= a < b <= stop]
+        assert all(b - a <= STRETCH_S for a, b in mine)
+        assert all(later - first == 2.0 * STRETCH_S for (first, _), (later, _) in pairwise(mine))
+        shares = sum(b - a for a, b in mine) / (stop - start)
+        assert stop - start <= STRETCH_S or abs(shares - 0.5) * (stop - start) <= STRETCH_S
+    data, _ = episode_rows(task)
+    inside = [any(a <= t <= b for a, b in taught) for t in data.t_s]
+    assert all(inside)
+    # The first image of a stretch has none before it, and is not taught.
+    assert np.isfinite(data.rows[:, INDEX["t_diff_mean"]]).all()
 
 
 def test_a_plan_has_every_family_and_fires_in_four_of_nine():
