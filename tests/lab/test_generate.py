@@ -145,7 +145,9 @@ def test_no_facts_is_one_clear_error(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_every_process_without_a_trace(tmp_path):
     out = tmp_path / "data"
-    command = "from firedetect.cli import main; main()"
+    # What was started in the background of a shell without job control ignores the signal.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heed}; from firedetect.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", command, "simulate", "dataset", "-o", str(out), "--episodes", "400",
          "--jobs", "2"],
