@@ -48,6 +48,8 @@ from firedetect.sensors.catalog import configured
 from firedetect.sensors.recording import RecordingWriter
 from firedetect.simulation.scenarios import find_scenario
 
+BEGIN_LIMIT_S = 60.0
+"""A sensor that neither delivers nor fails holds up a recording's time no longer."""
 ALWAYS_WARM_S = 1e9
 """The emulated gas board has been powered for ever, unless a scenario says otherwise."""
 
@@ -187,7 +189,7 @@ async def _record(
         )
         for spec in sensors
     } | {"tick": partial(tick, queue, clock)}
-    limit = asyncio.timeout(None)
+    limit = asyncio.timeout(None if duration_s is None else BEGIN_LIMIT_S + duration_s)
     with RecordingWriter(target) as writer:
         taken = _Taken(writer, limit, duration_s, {spec.sensor for spec in sensors})
         tasks = [
@@ -204,6 +206,8 @@ async def _record(
         await asyncio.wait(tasks)
     for bus in buses.values():
         await bus.close()
+    if taken.awaited:
+        _log.warning("neither delivered nor failed", sensors=sorted(map(str, taken.awaited)))
     if not taken.heard:
         raise FiredetectError(f"{target}: no sensor delivered a reading: {taken.last_fault}")
     return taken.count

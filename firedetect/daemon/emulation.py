@@ -11,14 +11,12 @@ from firedetect.emulator.bme280 import Bme280Chip
 from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
 from firedetect.emulator.eeprom import encode_eeprom, random_terms
 from firedetect.emulator.grove import GroveBoard
-from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
+from firedetect.emulator.mlx90640 import USUAL_CONTROL, Mlx90640Chip, SceneSource
 from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.simulation.episodes import Episode
 from firedetect.simulation.scenarios import find_scenario
 
 _EEPROM_SEED = 90640
-_USUAL_CONTROL = 0x1A01
-"""Chess pattern, 18 bits, 8 Hz."""
 _PRESSURE_HPA = 1013.25
 """Episodes have no weather."""
 
@@ -51,7 +49,7 @@ def emulated_port(episode: Episode, settings: Settings, clock: Clock) -> Emulate
 
 def warm_emulation(episode: Episode, settings: Settings) -> None:
     """Draw one image and forget it: to compile within a transfer would look like a stuck bus."""
-    _source(_eeprom(), episode, settings)(0, 0.0, _USUAL_CONTROL)
+    _source(_eeprom(), episode, settings)(0, 0.0, USUAL_CONTROL)
 
 
 def _eeprom() -> NDArray[np.uint16]:

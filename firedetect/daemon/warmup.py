@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
-from firedetect.emulator.mlx90640 import SceneSource
+from firedetect.emulator.mlx90640 import USUAL_CONTROL, SceneSource
 from firedetect.features.vector import COLS, COLUMNS, ROWS
 from firedetect.model.guard import GuardedModel, RowScorer
 from firedetect.pipeline import Pipeline
@@ -12,8 +12,6 @@ from firedetect.readings import GasCounts, Sensor, SensorOpened, SubPage, Therma
 from firedetect.sensors.decode import Decoder
 
 NS_PER_S = 1_000_000_000
-_CONTROL = 0x1A01
-"""Chess pattern, 18 bits, 8 Hz: the array's usual control register."""
 
 
 def warm_kernels(scorer: RowScorer | None) -> None:
@@ -40,6 +38,6 @@ def _warm_decoder(image: NDArray[np.float32]) -> None:
     decoder = Decoder()
     decoder.feed(SensorOpened(0, Sensor.THERMAL, 0.0, eeprom=eeprom))
     for count in range(2):
-        page, words = source(count, 0.0, _CONTROL)
-        frame = np.concatenate([words, np.array([_CONTROL, page], dtype=np.uint16)])
+        page, words = source(count, 0.0, USUAL_CONTROL)
+        frame = np.concatenate([words, np.array([USUAL_CONTROL, page], dtype=np.uint16)])
         decoder.feed(SubPage(count * NS_PER_S // 8, frame))

@@ -12,6 +12,9 @@ from firedetect.emulator.frames import RAM_WORDS, encode_subpage
 from firedetect.sensors.mlx90640.calibration import PIXELS, extract
 from firedetect.sensors.mlx90640.compute import CHESS_BIT, pixels_of
 
+USUAL_CONTROL = 0x1A01
+"""The control register as it mostly is: chess pattern, 18 bits, 8 Hz."""
+
 Scene: TypeAlias = Callable[[float], NDArray[np.float32] | NDArray[np.float64]]
 """Seconds since the chip was made to °C, shape (24, 32)."""
 Source: TypeAlias = Callable[[int, float, int], tuple[int, NDArray[np.uint16]]]

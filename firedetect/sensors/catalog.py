@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from firedetect.clock import Clock
 from firedetect.config import AirSettings, Co2Settings, GasSettings, Settings, ThermalSettings
@@ -13,6 +13,8 @@ from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.grove_gas import GroveGas
 from firedetect.sensors.mlx90640.driver import Mlx90640
 from firedetect.sensors.scd41 import Scd41
+
+_Section = TypeVar("_Section", ThermalSettings, GasSettings, Co2Settings, AirSettings)
 
 
 class Factory(Protocol):
@@ -43,73 +45,25 @@ class SensorSpec:
 
 def configured(settings: Settings) -> tuple[SensorSpec, ...]:
     """Return the sensors that the settings enable, fire inputs with an image first."""
-    specs = []
-    if settings.thermal.enabled:
-        specs.append(_thermal(settings.thermal))
-    if settings.gas.enabled:
-        specs.append(_gas(settings.gas))
-    if settings.co2.enabled:
-        specs.append(_co2(settings.co2))
-    if settings.air.enabled:
-        specs.append(_air(settings.air))
-    return tuple(specs)
-
-
-def _thermal(section: ThermalSettings) -> SensorSpec:
-    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Mlx90640:
-        return Mlx90640(bus, section, clock, powered_s)
-
-    return SensorSpec(
-        sensor=Sensor.THERMAL,
-        section="thermal",
-        stale_s=3.0,
-        interval_s=0.0,
-        bus=section.bus,
-        address=section.address,
-        factory=build,
+    thermal, gas, co2, air = settings.thermal, settings.gas, settings.co2, settings.air
+    rows = (
+        (thermal, _spec(Sensor.THERMAL, "thermal", thermal, Mlx90640, 3.0, 0.0)),
+        (gas, _spec(Sensor.GAS, "gas", gas, GroveGas, 8.0, gas.interval_s)),
+        (co2, _spec(Sensor.CO2, "co2", co2, Scd41, 20.0, co2.interval_s)),
+        (air, _spec(Sensor.AIR, "air", air, Bme280, 8.0, air.interval_s)),
     )
+    return tuple(spec for section, spec in rows if section.enabled)
 
 
-def _gas(section: GasSettings) -> SensorSpec:
-    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> GroveGas:
-        return GroveGas(bus, section, clock, powered_s)
+def _spec(
+    sensor: Sensor,
+    name: str,
+    section: _Section,
+    driver: Callable[[I2cBus, _Section, Clock, Callable[[], float]], Driver],
+    stale_s: float,
+    interval_s: float,
+) -> SensorSpec:
+    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Driver:
+        return driver(bus, section, clock, powered_s)
 
-    return SensorSpec(
-        sensor=Sensor.GAS,
-        section="gas",
-        stale_s=8.0,
-        interval_s=section.interval_s,
-        bus=section.bus,
-        address=section.address,
-        factory=build,
-    )
-
-
-def _co2(section: Co2Settings) -> SensorSpec:
-    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Scd41:
-        return Scd41(bus, section, clock, powered_s)
-
-    return SensorSpec(
-        sensor=Sensor.CO2,
-        section="co2",
-        stale_s=20.0,
-        interval_s=section.interval_s,
-        bus=section.bus,
-        address=section.address,
-        factory=build,
-    )
-
-
-def _air(section: AirSettings) -> SensorSpec:
-    def build(bus: I2cBus, clock: Clock, powered_s: Callable[[], float] = since_boot_s) -> Bme280:
-        return Bme280(bus, section, clock, powered_s)
-
-    return SensorSpec(
-        sensor=Sensor.AIR,
-        section="air",
-        stale_s=8.0,
-        interval_s=section.interval_s,
-        bus=section.bus,
-        address=section.address,
-        factory=build,
-    )
+    return SensorSpec(sensor, name, stale_s, interval_s, section.bus, section.address, build)

@@ -305,7 +305,7 @@ def test_impossible_air_is_rejected(air, shown):
         read(opened(air))
 
 
-@pytest.mark.parametrize("air", [(84.9, 0.0, 1099.9), (-39.9, 100.0, 300.1)])
+@pytest.mark.parametrize("air", [(84.9, 0.0, 1099.9), (-39.9, 100.0, 300.1), (124.9, 20.0, 1000.0)])
 def test_the_ends_of_the_range_are_air(air):
     reading = read(opened(air))
     assert reading.temp_c == pytest.approx(air[0], abs=TEMP_TOLERANCE_C)

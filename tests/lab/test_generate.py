@@ -92,6 +92,7 @@ def test_every_second_stretch_of_a_window_is_taught(number):
     assert taught == taught_windows(episode, task.seed)
     for start, stop in episode.happening.windows:
         mine = [(a, b) for a, b in taught if start <= a < b <= stop]
+        assert mine
         assert all(b - a <= STRETCH_S for a, b in mine)
         assert all(later - first == 2.0 * STRETCH_S for (first, _), (later, _) in pairwise(mine))
         shares = sum(b - a for a, b in mine) / (stop - start)
