@@ -1,6 +1,6 @@
 """The emulated bus of a scenario: register-level chips behind the true drivers."""
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,10 @@ def emulated_port(episode: Episode, settings: Settings, clock: Clock) -> Emulate
     }
     readings = episode.readings
     if settings.co2.enabled and readings.co2_ppm is not None:
-        chips[settings.co2.address] = Scd41Chip(clock, _course(readings.co2_ppm))
+        chips[settings.co2.address] = Scd41Chip(clock, partial(episode.value, readings.co2_ppm))
     if settings.air.enabled and readings.air_c is not None and readings.rh_pct is not None:
-        air_c, rh_pct = _course(readings.air_c), _course(readings.rh_pct)
+        air_c = partial(episode.value, readings.air_c)
+        rh_pct = partial(episode.value, readings.rh_pct)
         chips[settings.air.address] = Bme280Chip(
             clock, lambda t_s: (air_c(t_s), rh_pct(t_s), _PRESSURE_HPA)
         )
@@ -64,12 +65,3 @@ def _source(eeprom: NDArray[np.uint16], episode: Episode, settings: Settings) ->
         emissivity=settings.thermal.emissivity,
         ta_shift_c=settings.thermal.ta_shift_c,
     )
-
-
-def _course(rows: NDArray[np.float64]) -> Callable[[float], float]:
-    """Return what has the value of one row a second, the last one for ever."""
-
-    def value(t_s: float) -> float:
-        return float(rows[min(max(int(t_s), 0), len(rows) - 1)])
-
-    return value

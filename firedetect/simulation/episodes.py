@@ -89,7 +89,12 @@ class Episode:
 
     def hazard(self, t_s: float) -> float:
         """Return the hazard (0 to 1) at a time (s)."""
-        return float(self.truth.hazard[self._second(t_s, len(self.truth.hazard))])
+        return self.value(self.truth.hazard, t_s)
+
+    @classmethod
+    def value(cls, course: NDArray[np.float64], t_s: float) -> float:
+        """Return what has one value a second (n,) at a time (s); the last one lasts for ever."""
+        return float(course[cls._second(t_s, len(course))])
 
     @staticmethod
     def _second(t_s: float, count: int) -> int:
