@@ -14,6 +14,7 @@ from firedetect.features.baseline import CleanAirBaseline
 from firedetect.features.gas import GasFilms
 from firedetect.features.history import ImageHistory, SecondMeans
 from firedetect.features.kernels import (
+    WORK_SHAPE,
     clean_image,
     image_features,
     largest_region,
@@ -72,9 +73,9 @@ class FeatureExtractor:
         self._gas_source = ""
         self._full = np.full((ROWS, COLS), np.nan)
         self._small = np.full((ROWS, COLS), np.nan)
-        self._work = np.zeros((2, 5, ROWS, COLS))
+        self._work = np.zeros(WORK_SHAPE)
         self._stack = np.zeros(ROWS * COLS, dtype=np.int64)
-        self._seen = np.zeros(ROWS * COLS, dtype=np.uint8)
+        self._seen = np.zeros((ROWS, COLS), dtype=np.uint8)
 
     def image(self, event: ThermalImage) -> bool:
         """Fold an image; False, with all thermal features NaN, if too few pixels are valid."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.features.kernels import median, theil_sen
+from firedetect.features.statistics import median, theil_sen
 from firedetect.features.vector import (
     BASELINE_MIN_SECONDS,
     BASELINE_WINDOW_S,
@@ -23,6 +23,7 @@ _MAX_FILL_S = 15
 """Seconds between two samples of a slow sensor are interpolated up to this gap."""
 _IMAGES = 32
 """Images kept for the 0.25 s comparison: half a second at 64 images/s."""
+_NEVER = -(1 << 62)
 
 
 class SecondMeans:
@@ -110,15 +111,20 @@ class ImageHistory:
 
     def __init__(self) -> None:
         self._images = np.full((_IMAGES, ROWS, COLS), np.nan)
-        self._t_ns = np.full(_IMAGES, -(1 << 62), dtype=np.int64)
+        self._t_ns = [_NEVER] * _IMAGES
         self._next = 0
         self._nothing = np.full((ROWS, COLS), np.nan)
 
     def before(self, t_ns: int) -> NDArray[np.float64]:
         """Return the image nearest to 0.25 s before `t_ns`; all NaN if none is 1/8 to 1/2 s old."""
-        age_s = (t_ns - self._t_ns) / NS_PER_S
-        nearest = int(np.argmin(np.abs(age_s - GRID_S)))
-        if GRID_MIN_S <= age_s[nearest] <= GRID_MAX_S:
+        nearest, off_s = 0, math.inf
+        for back in range(1, _IMAGES + 1):
+            at = (self._next - back) % _IMAGES
+            off = abs((t_ns - self._t_ns[at]) / NS_PER_S - GRID_S)
+            if off >= off_s:
+                break
+            nearest, off_s = at, off
+        if GRID_MIN_S <= (t_ns - self._t_ns[nearest]) / NS_PER_S <= GRID_MAX_S:
             image: NDArray[np.float64] = self._images[nearest]
             return image
         return self._nothing
@@ -135,4 +141,4 @@ class ImageHistory:
 
     def clear(self) -> None:
         """Forget every image."""
-        self._t_ns[:] = -(1 << 62)
+        self._t_ns = [_NEVER] * _IMAGES

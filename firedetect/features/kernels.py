@@ -9,8 +9,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.features.flow import flow_magnitude
+from firedetect.features.flow import PLANES, flow_magnitude
 from firedetect.features.jit import kernel
+from firedetect.features.planes import PLANE_SHAPE, pad
+from firedetect.features.statistics import mean_and_deviation, quantile
 from firedetect.features.vector import (
     CLIP_C,
     COLS,
@@ -21,6 +23,8 @@ from firedetect.features.vector import (
     PROXY_PIXELS,
     ROWS,
 )
+
+WORK_SHAPE = (PLANES, *PLANE_SHAPE)
 
 
 @kernel
@@ -42,6 +46,9 @@ def clean_image(raw: NDArray[np.float32], clean: NDArray[np.float64]) -> int:
 @kernel
 def reduce_image(full: NDArray[np.float64], small: NDArray[np.float64]) -> None:
     """Write the block means of `full` into `small` (24, 32); NaN is skipped."""
+    if full.shape == small.shape:
+        small[:] = full
+        return
     step_r = full.shape[0] // ROWS
     step_c = full.shape[1] // COLS
     for r in range(ROWS):
@@ -57,136 +64,94 @@ def reduce_image(full: NDArray[np.float64], small: NDArray[np.float64]) -> None:
 
 
 @kernel
-def select(values: NDArray[np.float64], n: int, k: int) -> float:
-    """Return the k-th smallest (from 0) of the first n values; quickselect reorders them."""
-    low = 0
-    high = n - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i = low
-        j = high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                swap = values[i]
-                values[i] = values[j]
-                values[j] = swap
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    found: float = values[k]
-    return found
-
-
-@kernel
-def quantile(values: NDArray[np.float64], n: int, q: float) -> float:
-    """Return quantile `q` of the first n values by linear interpolation; they are reordered."""
-    position = q * (n - 1)
-    below = math.floor(position)
-    lower = select(values, n, below)
-    if below + 1 >= n:
-        return lower
-    upper: float = values[below + 1]
-    for i in range(below + 2, n):
-        if values[i] < upper:
-            upper = values[i]
-    return lower + (position - below) * (upper - lower)
-
-
-@kernel
 def largest_region(
     image: NDArray[np.float64], limit_c: float, stack: NDArray[np.int64], seen: NDArray[np.uint8]
 ) -> tuple[int, int]:
     """Return how many pixels reach `limit_c`, and the size of their largest 8-connected region.
 
-    `stack` and `seen` are scratch of as many elements as the image has.
+    `stack` is scratch of as many elements as the image has, `seen` of its shape.
     """
     rows, cols = image.shape
     seen[:] = 0
     total = 0
     largest = 0
-    for start in range(rows * cols):
-        if seen[start] or not image[start // cols, start % cols] >= limit_c:
-            continue
-        seen[start] = 1
-        stack[0] = start
-        depth = 1
-        size = 0
-        while depth > 0:
-            depth -= 1
-            r, c = stack[depth] // cols, stack[depth] % cols
-            size += 1
-            for i in range(max(r - 1, 0), min(r + 2, rows)):
-                for j in range(max(c - 1, 0), min(c + 2, cols)):
-                    if not seen[i * cols + j] and image[i, j] >= limit_c:
-                        seen[i * cols + j] = 1
-                        stack[depth] = i * cols + j
-                        depth += 1
-        total += size
-        if size > largest:
-            largest = size
+    for row in range(rows):
+        for col in range(cols):
+            if not image[row, col] >= limit_c or seen[row, col]:
+                continue
+            size = _flood(image, limit_c, row, col, stack, seen)
+            total += size
+            if size > largest:
+                largest = size
     return total, largest
 
 
 @kernel
-def gradient_magnitude(image: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and population deviation of the Sobel magnitude (°C/px), NaN without any.
-
-    The border is reflected (which for 3x3 repeats the edge pixel); a pixel with a NaN in its
-    neighbourhood has no gradient and is skipped.
-    """
+def _flood(
+    image: NDArray[np.float64],
+    limit_c: float,
+    row: int,
+    col: int,
+    stack: NDArray[np.int64],
+    seen: NDArray[np.uint8],
+) -> int:
+    """Return how many pixels hang together with one, and mark them as seen."""
     rows, cols = image.shape
-    count = 0
-    total = 0.0
-    squares = 0.0
-    for r in range(rows):
-        up, down = max(r - 1, 0), min(r + 1, rows - 1)
-        for c in range(cols):
-            left, right = max(c - 1, 0), min(c + 1, cols - 1)
-            a, b, d = image[up, left], image[up, c], image[up, right]
-            e, g = image[r, left], image[r, right]
-            h, i, j = image[down, left], image[down, c], image[down, right]
-            gx = (d + 2.0 * g + j - a - 2.0 * e - h) / 8.0
-            gy = (h + 2.0 * i + j - a - 2.0 * b - d) / 8.0
-            magnitude = math.sqrt(gx * gx + gy * gy)
-            if math.isnan(magnitude + image[r, c]):
-                continue
-            count += 1
-            # Welford: one pass without the cancellation of a sum of squares.
-            step = magnitude - total
-            total += step / count
-            squares += step * (magnitude - total)
-    if count == 0:
-        return math.nan, math.nan
-    return total, math.sqrt(squares / count)
+    seen[row, col] = 1
+    stack[0] = row * cols + col
+    depth = 1
+    size = 0
+    while depth > 0:
+        depth -= 1
+        r, c = stack[depth] // cols, stack[depth] % cols
+        size += 1
+        for i in range(max(r - 1, 0), min(r + 2, rows)):
+            for j in range(max(c - 1, 0), min(c + 2, cols)):
+                if not seen[i, j] and image[i, j] >= limit_c:
+                    seen[i, j] = 1
+                    stack[depth] = i * cols + j
+                    depth += 1
+    return size
 
 
 @kernel
-def difference(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and population deviation of |after - before| (°C) where both are valid."""
-    count = 0
-    mean = 0.0
-    squares = 0.0
-    for r in range(after.shape[0]):
-        for c in range(after.shape[1]):
-            change = abs(after[r, c] - before[r, c])
-            if math.isnan(change):
-                continue
-            count += 1
-            step = change - mean
-            mean += step / count
-            squares += step * (change - mean)
-    if count == 0:
-        return math.nan, math.nan
-    return mean, math.sqrt(squares / count)
+def gradient_magnitude(
+    image: NDArray[np.float64], padded: NDArray[np.float64], magnitude: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return mean and population deviation of the Sobel magnitude (°C/px), NaN without any.
+
+    The border is reflected (which for 3x3 repeats the edge pixel); a pixel with a NaN in its
+    neighbourhood has no gradient and is skipped. The last two arguments are scratch planes.
+    """
+    pad(image, padded)
+    for r in range(ROWS):
+        above, here, below = padded[r + 1], padded[r + 2], padded[r + 3]
+        for c in range(COLS):
+            west = above[c + 1] + 2.0 * here[c + 1] + below[c + 1]
+            east = above[c + 3] + 2.0 * here[c + 3] + below[c + 3]
+            north = above[c + 1] + 2.0 * above[c + 2] + above[c + 3]
+            south = below[c + 1] + 2.0 * below[c + 2] + below[c + 3]
+            gx = (east - west) / 8.0
+            gy = (south - north) / 8.0
+            # The pixel itself has no weight, but unknown it has no gradient.
+            magnitude[r, c] = math.sqrt(gx * gx + gy * gy) + 0.0 * here[c + 2]
+    _, mean, deviation = mean_and_deviation(magnitude, ROWS, COLS)
+    return mean, deviation
+
+
+@kernel
+def difference(
+    before: NDArray[np.float64], after: NDArray[np.float64], change: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return mean and population deviation of |after - before| (°C) where both are valid.
+
+    The last argument is a scratch plane.
+    """
+    for r in range(ROWS):
+        for c in range(COLS):
+            change[r, c] = abs(after[r, c] - before[r, c])
+    _, mean, deviation = mean_and_deviation(change, ROWS, COLS)
+    return mean, deviation
 
 
 @kernel
@@ -243,63 +208,32 @@ def image_features(
         image of NaN alone gives NaN differences and flow.
     out
         t_mean .. flow_mag_std, tproxy_val in table order.
-    work, stack, seen
-        Scratch: float64 (2, 5, 24, 32), int64 (768,), uint8 (768,).
+    work
+        Scratch of WORK_SHAPE, zero at first.
+    stack, seen
+        Scratch: int64 (768,), uint8 (24, 32).
 
     """
     out[:] = math.nan
-    values = work[1, 0].reshape(ROWS * COLS)
+    count, out[0], out[1] = mean_and_deviation(small, ROWS, COLS)
+    if count == 0:
+        return
     n = 0
-    mean = 0.0
-    squares = 0.0
+    values = work[0].reshape(work[0].size)
     for r in range(ROWS):
         for c in range(COLS):
-            value = small[r, c]
-            if math.isnan(value):
-                continue
-            values[n] = value
-            n += 1
-            step = value - mean
-            mean += step / n
-            squares += step * (value - mean)
-    if n == 0:
-        return
-    out[0] = mean
-    out[1] = math.sqrt(squares / n)
+            values[n] = small[r, c]
+            n += 0 if math.isnan(small[r, c]) else 1
     median = quantile(values, n, 0.5)
-    out[3] = quantile(values, n, 0.95)
+    out[3] = quantile(values, n, 0.95, (n - 1) // 2)
     hot_limit = median + HOT_ABOVE_MEDIAN_C
     if hot_limit < HOT_MIN_C:
         hot_limit = HOT_MIN_C
     hot, largest = largest_region(small, hot_limit, stack, seen)
     out[4] = 100.0 * hot / n
     out[5] = 100.0 * largest / n
-    out[6], out[7] = gradient_magnitude(small)
-    out[8], out[9] = difference(before, small)
+    out[6], out[7] = gradient_magnitude(small, work[0], work[1])
+    out[8], out[9] = difference(before, small, work[0])
     if not math.isnan(out[8]):
         out[10], out[11] = flow_magnitude(before, small, work)
-    out[2], out[12] = hottest(full, work[0, 0, 0, :PROXY_PIXELS])
-
-
-@kernel
-def theil_sen(seconds: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return the median of the slopes of all pairs (value per second), NaN for fewer than two."""
-    n = len(values)
-    slopes = np.empty(max(n * (n - 1) // 2, 1))
-    count = 0
-    for i in range(n):
-        for j in range(i + 1, n):
-            slopes[count] = (values[j] - values[i]) / (seconds[j] - seconds[i])
-            count += 1
-    if count == 0:
-        return math.nan
-    return quantile(slopes, count, 0.5)
-
-
-@kernel
-def median(values: NDArray[np.float64]) -> float:
-    """Return the median of the values, NaN for none; the values stay as they are."""
-    n = len(values)
-    if n == 0:
-        return math.nan
-    return quantile(values.copy(), n, 0.5)
+    out[2], out[12] = hottest(full, work[0, 0, :PROXY_PIXELS])

@@ -15,7 +15,10 @@ TURNS: Final = 9
 """Of nine episodes four are fires."""
 TAUGHT_MORE: Final = {
     "odour": 3,
-    "solvent": 3,
+    "solvent": 4,
+    "ventilation": 4,
+    "turning-heater": 2,
+    "breath": 2,
     "hot-plate": 2,
     "gas-hob": 2,
     "frying": 2,

@@ -159,7 +159,7 @@ def _regions(trace: Trace, limit_c: float) -> dict[int, int]:
     if not len(trace.pixel_event):
         return {}
     stack = np.zeros(ROWS * COLS, np.int64)
-    seen = np.zeros(ROWS * COLS, np.uint8)
+    seen = np.zeros((ROWS, COLS), np.uint8)
     image = np.full((ROWS, COLS), np.nan)
     flat = image.reshape(-1)
     found = {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firedetect.features import kernels
+from firedetect.features import statistics
 from firedetect.features.extractor import FeatureExtractor
 from firedetect.features.history import SecondMeans
 from firedetect.features.vector import COLUMNS, CONTEXT, FEATURES, INDEX, N_FEATURES, SCHEMA_ID
@@ -320,7 +320,7 @@ def test_quantile_and_select_agree_with_sorting():
     for n in (1, 2, 3, 10, 768):
         values = np.round(rng.normal(size=n), 1)
         for q in (0.0, 0.5, 0.95, 1.0):
-            assert kernels.quantile(values.copy(), n, q) == pytest.approx(np.quantile(values, q))
+            assert statistics.quantile(values.copy(), n, q) == pytest.approx(np.quantile(values, q))
 
 
 def test_what_happened_in_an_outage_is_not_taken_for_drift():
