@@ -1,6 +1,6 @@
 # Every target is one line; longer work is a script.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers cover ci lock model year clean
+.PHONY: help setup run test check lint types layers cover ci lock model year bench clean
 BIN := .venv/bin
 SCENARIO ?= waste-bin
 YEARS ?= 1
@@ -42,6 +42,9 @@ model: setup ## Rooms, data set, default bundle, its evaluation: everything from
 
 year: setup ## Live through device-years of nuisances (YEARS=1, SITE=dwelling); goes on where it stopped
 	@$(BIN)/firedetect simulate year -o var/year --years $(YEARS) --site $(SITE)
+
+bench: setup ## Speed side by side with named peers, as ratios
+	@$(BIN)/firedetect bench -o docs/performance.md
 
 lock: setup ## Resolve the dependencies again
 	@scripts/lock

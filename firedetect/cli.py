@@ -500,6 +500,29 @@ def box(
 
 
 @app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    as_json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="a page, its plot beside it")
+    ] = None,
+) -> None:
+    """Compare our speed with named peers, in turn in one run. Example: firedetect bench score."""
+    try:
+        from firedetect.bench import app as side_by_side
+    except ModuleNotFoundError as missing:
+        words = f"{missing.name} is missing: pip install 'firedetect[bench,device]'"
+        raise FiredetectError(words) from missing
+
+    found = []
+    for one in side_by_side.compare(names or []):
+        print(side_by_side.as_json(one) if as_json else side_by_side.as_line(one), flush=True)
+        found.append(one)
+    if out is not None:
+        side_by_side.write_page(out, found)
+
+
+@app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check buses, sensors, model, disk, clock and cloud. Example: firedetect doctor."""
     from firedetect.daemon.models.install import model_store

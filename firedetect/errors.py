@@ -149,3 +149,7 @@ class JobRejectedError(JobFailedError):
 
 class SimulationError(FiredetectError):
     """A library of simulated rooms cannot be made or read; the message names the run or file."""
+
+
+class BenchError(FiredetectError):
+    """A peer is not there or does something else: the comparison is not made."""

@@ -24,7 +24,6 @@ from firedetect.features.vector import (
     CLEAN_AIR_INDEX,
     COLS,
     COLUMNS,
-    INDEX,
     INVALID_ABOVE_C,
     INVALID_BELOW_C,
     MIN_VALID_SHARE,
@@ -59,6 +58,7 @@ class FeatureExtractor:
         self.valid_share = math.nan
         self._rh_pct = math.nan
         self._thermal = np.full(_SPATIAL, np.nan)
+        self._hot_spot_c = math.nan
         self._images = ImageHistory()
         self._hot_spot = SecondMeans()
         self._co2 = SecondMeans(interpolate=True)
@@ -91,7 +91,7 @@ class FeatureExtractor:
                 self._air_source = Sensor.THERMAL
                 self.air_c = event.air_c
         if self.valid_share < MIN_VALID_SHARE:
-            self._thermal[:] = np.nan
+            self._forget_image()
             self._hot_spot.advance(event.t_ns)
             return False
         reduce_image(self._full, self._small)
@@ -100,7 +100,8 @@ class FeatureExtractor:
             self._full, self._small, before, self._thermal, self._work, self._stack, self._seen
         )
         self._images.add(event.t_ns, self._small)
-        self._hot_spot.add(event.t_ns, float(self._thermal[_SPATIAL - 1]))
+        self._hot_spot_c = float(self._thermal[_SPATIAL - 1])
+        self._hot_spot.add(event.t_ns, self._hot_spot_c)
         return True
 
     def hot_regions(self, alert_c: float, emergency_c: float, clip_c: float) -> HotRegions:
@@ -137,7 +138,7 @@ class FeatureExtractor:
     def lose(self, sensor: Sensor) -> None:
         """Let the values of a lost sensor be unknown; what was learnt stays."""
         if sensor is Sensor.THERMAL:
-            self._thermal[:] = np.nan
+            self._forget_image()
             self._images.clear()
         elif sensor is Sensor.GAS:
             self.films.forget()
@@ -173,39 +174,40 @@ class FeatureExtractor:
     @property
     def hot_spot_rise_c(self) -> float:
         """Hot spot above its 10 min baseline (K)."""
-        return float(self._thermal[_SPATIAL - 1]) - self._hot_spot.baseline
+        return self._hot_spot_c - self._hot_spot.baseline
 
     def row(self) -> NDArray[np.float64]:
         """Return the model's columns (27,) of the newest state; NaN where unknown, never 0."""
-        row = np.full(len(COLUMNS), np.nan)
+        row = np.empty(len(COLUMNS))
         row[:_SPATIAL] = self._thermal
-        if not math.isnan(self._thermal[_SPATIAL - 1]):
-            row[INDEX["tproxy_delta"]] = self.hot_spot_rise_c
-            row[INDEX["tproxy_vel"]] = self._hot_spot.slope_per_s
-        self._gas_columns(row)
-        if not math.isnan(self.co2_ppm):
-            row[INDEX["co2_excess_ppm"]] = self._co2_excess()
-            row[INDEX["co2_rate_ppm_per_min"]] = self._co2.slope_per_s * _PER_MINUTE
-        row[INDEX["air_delta_c"]] = self.air_rise_c
-        row[INDEX["air_rate_c_per_min"]] = self.air_rate_c_per_min
-        row[INDEX["rh_delta_pct"]] = self._rh_pct - self._humidity.baseline
+        # One assignment: each one costs as much as a small kernel.
+        row[_SPATIAL:] = (
+            self.hot_spot_rise_c,
+            math.nan if math.isnan(self._hot_spot_c) else self._hot_spot.slope_per_s,
+            *self._gas_features(),
+            *self.films.ratios,
+            self._co2_excess(),
+            math.nan if math.isnan(self.co2_ppm) else self._co2.slope_per_s * _PER_MINUTE,
+            self.air_rise_c,
+            self.air_rate_c_per_min,
+            self._rh_pct - self._humidity.baseline,
+        )
         return row
 
-    def _gas_columns(self, row: NDArray[np.float64]) -> None:
-        first = INDEX["g_no2_lr"]
-        row[first : first + len(self.films.ratios)] = self.films.ratios
+    def _gas_features(self) -> tuple[float, float, float]:
         if not math.isnan(self.co2_ppm):
             value, delta = self.co2_ppm, self._co2_excess()
         else:
             value, delta = self.films.index, self.films.index - CLEAN_AIR_INDEX
-        if not math.isnan(value):
-            row[INDEX["gas_val"]] = value
-            row[INDEX["gas_delta"]] = delta
-            row[INDEX["gas_vel"]] = self._gas.slope_per_s
+        return value, delta, math.nan if math.isnan(value) else self._gas.slope_per_s
 
     def _co2_excess(self) -> float:
         tracked = self.co2_baseline.tracked
         return math.nan if tracked is None else self.co2_ppm - math.exp(tracked[0])
+
+    def _forget_image(self) -> None:
+        self._thermal[:] = np.nan
+        self._hot_spot_c = math.nan
 
     def _fold_gas(self, t_ns: int, value: float, source: str) -> None:
         # CO2 and index have other units: a slope over the change would mean nothing.

@@ -107,10 +107,14 @@ def extract(words: NDArray[np.uint16]) -> Calibration:
     check_eeprom(words)
     with _LOCK:
         try:
-            chip = _Extraction(_EepromPort(words))
+            return adafruit_chip(words).calibration()
         except (ArithmeticError, RuntimeError, ValueError) as error:
             raise CalibrationError(f"EEPROM: {error}") from error
-        return chip.calibration()
+
+
+def adafruit_chip(words: NDArray[np.uint16]) -> "AdafruitChip":
+    """Return the package's own object after its extraction, for what is to be compared with it."""
+    return AdafruitChip(_EepromPort(words))
 
 
 def _scalars(words: NDArray[np.uint16]) -> dict[str, float]:
@@ -229,7 +233,7 @@ class _Busio:
         in_buffer[in_start:stop] = exchange(self._port, address, written, stop - in_start)
 
 
-class _Extraction(adafruit_mlx90640.MLX90640):  # type: ignore[misc]  # untyped package
+class AdafruitChip(adafruit_mlx90640.MLX90640):  # type: ignore[misc]  # untyped package
     """One run of the package's extraction, with lists of its own.
 
     In the package the lists belong to the class: a second sensor would overwrite the first one's
