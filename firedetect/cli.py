@@ -143,10 +143,49 @@ def record(
     duration: DurationOption = None,
 ) -> None:
     """Record the live sensors. Example: firedetect record -o night.mcap --duration 3600."""
-    from firedetect.daemon import commands
+    from firedetect.daemon.record import record as write_recording
 
-    count = commands.record(_settings(config), target, simulate=simulate, duration_s=duration)
+    count = write_recording(_settings(config), target, simulate=simulate, duration_s=duration)
     print(f"{target}: {count} events", file=sys.stderr)
+
+
+calibrate_app = typer.Typer(no_args_is_help=True, help="Calibrate the sensors at the device.")
+app.add_typer(calibrate_app, name="calibrate")
+
+
+@calibrate_app.command("gas")
+def calibrate_gas(
+    config: ConfigOption = None,
+    simulate: SimulateOption = None,
+    duration: Annotated[
+        float, typer.Option(min=20.0, help="seconds for which the air must be steady")
+    ] = 300.0,
+    yes: Annotated[bool, typer.Option("--yes", help="write without asking")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the gas board's clean-air baseline. Example: firedetect calibrate gas --yes."""
+    from firedetect.daemon import calibrate
+    from firedetect.daemon.calibrate_view import Guide
+
+    settings = _settings(config)
+    path = calibrate.calibration_path(settings)
+    present = calibrate.present_baseline(path)
+    with Guide(as_json=as_json) as guide:
+        proposal = calibrate.calibrate_gas(
+            settings, simulate=simulate, steady_s=duration, show=guide.show
+        )
+        guide.propose(proposal, present)
+    far = calibrate.too_far(proposal, present)
+    if far and yes:
+        raise FiredetectError(f"{far}; run it without --yes, and answer in person")
+    if far:
+        print(f"{far}: only clean air may be taken for clean air", file=sys.stderr)
+    if not yes and not _agreed("Is this clean air?"):
+        raise FiredetectError("nothing was written; it takes a y, or --yes")
+    calibrate.write(path, proposal)
+    print(f"{path}: written", file=sys.stderr)
+    if settings.gas.calibration is None:
+        print(f'set  calibration = "{path.absolute()}"  in [gas] to use it', file=sys.stderr)
 
 
 @app.command("import")
@@ -615,6 +654,14 @@ def provision(
     from firedetect.uplink.provision import provision_device
 
     print(provision_device(_settings(config), claim_cert, claim_key, rotate=rotate))
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        print(file=sys.stderr)
+        return False
 
 
 def _progress(what: str) -> Any:  # noqa: ANN401 - a context manager around a call-back

@@ -6,6 +6,7 @@ Settings can make the hard rules more sensitive than the compiled floors, never 
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -201,11 +202,18 @@ def load_gas_baseline(path: Path) -> GasBaseline:
         raise ConfigError(f"{path}: gas.{problem_of(error)}") from error
 
 
-def save_gas_baseline(path: Path, baseline: GasBaseline) -> None:
-    """Write a gas calibration file, whole or not at all; raises ConfigError."""
+def save_gas_baseline(
+    path: Path, baseline: GasBaseline, taken: Mapping[str, float | str] | None = None
+) -> None:
+    """Write a gas calibration file, whole or not at all; raises ConfigError.
+
+    `taken` says when and under which conditions; it is for people, nothing reads it back.
+    """
     lines = [
         f"{name} = {value!r}" for name, value in baseline.model_dump(exclude_none=True).items()
     ]
+    if taken:
+        lines += ["", "[taken]", *(f"{name} = {value!r}" for name, value in taken.items())]
     new = path.with_name(f".{path.name}.new")
     try:
         with new.open("w") as file:

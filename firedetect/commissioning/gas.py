@@ -1,6 +1,7 @@
 """Takes the clean-air baseline of the gas board, and refuses where the air tells no such thing."""
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from statistics import median, pstdev
 
@@ -22,8 +23,13 @@ RAIL_MARGIN = 5.0
 class CleanAir:
     """Collects readings; `baseline` says what they give, or why they give nothing."""
 
-    _counts: dict[str, list[float]] = field(default_factory=lambda: {film: [] for film in FILMS})
-    _alarmed: Level = Level.NORMAL
+    window: int | None = None
+    """So many readings count, the newest; None is all."""
+    _counts: dict[str, deque[float]] = field(init=False)
+    _alarmed: Level = field(default=Level.NORMAL, init=False)
+
+    def __post_init__(self) -> None:
+        self._counts = {film: deque(maxlen=self.window) for film in FILMS}
 
     @property
     def readings(self) -> int:
@@ -41,6 +47,23 @@ class CleanAir:
         """Note the detector's level: no baseline is taken while anything is suspected."""
         self._alarmed = max(self._alarmed, level)
 
+    def course(self, film: str) -> list[float]:
+        """Return the counts of a film that are taken into account, oldest first."""
+        return list(self._counts[film])
+
+    def uncertainty(self, film: str) -> float:
+        """Return how far the median may be off (counts).
+
+        Its noise or half of what it drifted, and never less than half a count: they are whole.
+        """
+        values = self.course(film)
+        if len(values) < MIN_READINGS:
+            return math.inf
+        # The deviation of a median is 1.25 times that of a mean.
+        noise = 2.0 * 1.25 * pstdev(_without_glitches(values)) / math.sqrt(len(values))
+        first, last = _ends(values)
+        return max(noise, abs(last - first) / 2.0, 0.5)
+
     def baseline(self) -> GasBaseline | str:
         """Return the medians of the films, or why this is no clean-air baseline."""
         if self._alarmed is not Level.NORMAL:
@@ -48,7 +71,7 @@ class CleanAir:
         if self.readings < MIN_READINGS:
             return f"{self.readings} readings, at least {MIN_READINGS} are needed"
         for film, values in self._counts.items():
-            problem = _problem(values)
+            problem = _problem(list(values))
             if problem:
                 return f"{film} {problem}"
         return GasBaseline(**{film: median(values) for film, values in self._counts.items()})
@@ -84,14 +107,27 @@ def change_of(present: GasBaseline | None, new: GasBaseline) -> str:
     return ", ".join(films)
 
 
-def _problem(values: list[float]) -> str:
+def _problem(counted: list[float]) -> str:
+    values = _without_glitches(counted)
     middle = median(values)
     if not RAIL_MARGIN < middle < 1023.0 - RAIL_MARGIN:
         return f"is at the end of its range ({middle:.0f} of 1023)"
     if pstdev(values) > SPREAD_MAX * middle:
         return f"is not steady (spread {100 * pstdev(values) / middle:.1f} %)"
-    quarter = max(1, len(values) // 4)
-    drift = median(values[-quarter:]) / median(values[:quarter]) - 1.0
+    first, last = _ends(values)
+    drift = last / first - 1.0
     if abs(drift) > DRIFT_MAX:
         return f"still drifts ({100 * drift:+.1f} %): wait until the board is warm"
     return ""
+
+
+def _ends(values: list[float]) -> tuple[float, float]:
+    """Return the medians of the first and of the last quarter."""
+    quarter = max(1, len(values) // 4)
+    return median(values[:quarter]), median(values[-quarter:])
+
+
+def _without_glitches(values: list[float]) -> list[float]:
+    """Return the middle of each three, as the films do: one glitch of any size changes nothing."""
+    inner = [median(values[k - 1 : k + 2]) for k in range(1, len(values) - 1)]
+    return inner or values

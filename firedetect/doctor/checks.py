@@ -148,12 +148,12 @@ def _calibration(settings: Settings) -> Finding:
             "gas baseline",
             "warn",
             "none is configured: the first minute after the first start is taken for clean air",
-            "start in clean air, or name a calibration file in gas.calibration",
+            "type  firedetect calibrate gas  in clean air, and name the file in gas.calibration",
         )
     try:
         load_gas_baseline(path)
     except ConfigError as error:
-        return Finding("gas baseline", "fail", str(error), "write it again")
+        return Finding("gas baseline", "fail", str(error), "type  firedetect calibrate gas  in clean air")
     return Finding("gas baseline", "ok", str(path))
 
 

@@ -7,11 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firedetect.commissioning.gas import MIN_READINGS, CleanAir, change_of, moved_too_far
+from firedetect.commissioning.session import GasSession
 from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
 from firedetect.features.baseline import DRIFT_LIMIT
 from firedetect.features.gas import FILMS, counts_at, log_resistance
-from firedetect.readings import GasCounts
+from firedetect.readings import (
+    AirReading,
+    Co2Reading,
+    FaultKind,
+    GasCounts,
+    Sensor,
+    SensorFault,
+)
 
 CLEAN = {"no2": 40.0, "c2h5oh": 70.0, "voc": 90.0, "co": 760.0}
 
@@ -108,3 +116,71 @@ def test_a_change_is_told_on_one_line():
         "no2 40.0 -> 40.0, c2h5oh 70.0 -> 70.0, voc 90.0 -> 93.2, co 760.0 -> 760.0"
     )
     assert change_of(None, new).startswith("no2 none -> 40.0, c2h5oh none -> 70.0")
+
+
+def session(seconds=400, powered_s=1e9, steady_s=60.0, **courses):
+    """A sitting that takes a reading of everything every second, until it is over."""
+    sitting = GasSession(powered_s, steady_s)
+    for second in range(seconds):
+        t_ns = second * 1_000_000_000
+        values = {name: courses.get(name, lambda _n, v=v: v)(second) for name, v in CLEAN.items()}
+        sitting.feed(GasCounts(t_ns, **values))
+        if "air_c" in courses:
+            sitting.feed(AirReading(t_ns, courses["air_c"](second), 40.0, 1013.0))
+        if "co2_ppm" in courses:
+            sitting.feed(Co2Reading(t_ns, courses["co2_ppm"](second)))
+        if sitting.over:
+            break
+    return sitting
+
+
+def test_steady_air_is_proposed_with_what_it_was_taken_in():
+    found = session(air_c=lambda _n: 21.5).proposal()
+    assert found.baseline == GasBaseline(**CLEAN)
+    assert found.taken == {"air_c": 21.5, "rh_pct": 40.0}
+    assert set(found.uncertainty.values()) == {0.5}
+
+
+def test_cold_films_are_waited_for():
+    sitting = session(powered_s=30.0, seconds=100)
+    assert sitting.problem == "the films are warming up, 51 s left"
+    assert sitting.share == 0.0
+    assert session(powered_s=30.0).elapsed_s == pytest.approx(209.0, abs=2.0)
+
+
+def test_air_that_clears_is_waited_for_and_only_the_clean_end_counts():
+    clearing = session(voc=lambda second: 90.0 + 60.0 * max(0.0, 1.0 - second / 80.0))
+    assert clearing.proposal().baseline.voc == pytest.approx(90.0, abs=1.0)
+
+
+def test_patience_ends_with_the_reason():
+    restless = session(voc=lambda second: 90.0 + 0.5 * second)
+    assert restless.over
+    assert "voc" in restless.proposal()
+
+
+def test_glitches_of_any_size_do_not_matter():
+    found = session(co=lambda second: 1_022.0 if second % 20 == 7 else 760.0).proposal()
+    assert found.baseline == GasBaseline(**CLEAN)
+
+
+def test_somebody_who_breathes_is_told_to_step_back():
+    assert "somebody breathes" in session(co2_ppm=lambda second: 450.0 + 3.0 * second).proposal()
+
+
+def test_hot_air_is_no_place_for_a_baseline():
+    assert "between 0 and 40" in session(air_c=lambda _n: 47.0).proposal()
+
+
+def test_a_suspicion_is_no_clean_air():
+    sitting = GasSession(1e9, 20.0)
+    sitting.level(Level.INFORMATIONAL)
+    for second in range(70):
+        sitting.feed(GasCounts(second * 1_000_000_000, **CLEAN))
+    assert "the level was informational" in sitting.proposal()
+
+
+def test_a_board_that_does_not_answer_is_named():
+    sitting = GasSession(1e9, 20.0)
+    sitting.feed(SensorFault(0, Sensor.GAS, FaultKind.NO_ANSWER, "no acknowledge at 0x08"))
+    assert sitting.problem == "the gas board does not answer: no acknowledge at 0x08"

@@ -16,7 +16,7 @@ COMMANDS = [
     ["run"], ["replay"], ["record"], ["import"], ["status"], ["ack"], ["silence"], ["reset"],
     ["drill"], ["simulate", "list"], ["simulate", "play"], ["simulate", "dataset"], ["train"],
     ["model", "list"], ["model", "verify"], ["model", "install"], ["model", "rollback"],
-    ["model", "sign"], ["model", "keygen"], ["warmup"], ["doctor"],
+    ["model", "sign"], ["model", "keygen"], ["warmup"], ["doctor"], ["calibrate", "gas"], ["bench"],
 ]  # fmt: skip
 
 

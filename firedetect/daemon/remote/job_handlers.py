@@ -12,7 +12,7 @@ import structlog
 
 from firedetect.clock import NS_PER_S, Clock
 from firedetect.commissioning.gas import CleanAir, change_of, moved_too_far
-from firedetect.config import GasBaseline, Settings, load_gas_baseline, save_gas_baseline
+from firedetect.config import GasBaseline, Settings
 from firedetect.contract.jobs import (
     Calibrate,
     CollectRecording,
@@ -22,6 +22,7 @@ from firedetect.contract.jobs import (
 )
 from firedetect.daemon.ask import CommandDesk
 from firedetect.daemon.disk import DiskThread
+from firedetect.daemon.gas_file import keep_baseline
 from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
@@ -30,7 +31,6 @@ from firedetect.decision.outcome import Outcome, iso_time
 from firedetect.errors import JobFailedError, JobRejectedError, LinkDownError, RecordingError
 from firedetect.readings import CommandAction, CommandSource, Event, GasCalibrated, GasCounts
 from firedetect.sensors.recording import RecordingWriter
-from firedetect.storage.slots import Disk
 from firedetect.uplink.transfer import download, upload
 
 WRITE_LIMIT_S = 60.0
@@ -136,7 +136,7 @@ class JobHandlers:
         path = self.settings.gas.calibration
         if path is not None:
             try:
-                baseline = await self.disk.run(partial(_save_baseline, path, baseline))
+                baseline = await self.disk.run(partial(keep_baseline, path, baseline))
             except OSError as error:
                 raise JobFailedError(
                     f"{path}: cannot be kept: {error.strerror or error}"
@@ -202,21 +202,6 @@ class JobHandlers:
         if answer is None or not answer.accepted:
             raise JobFailedError("refused" if answer is None else answer.detail)
         return f"drill for {job.duration_s} s"
-
-
-def _save_baseline(path: Path, baseline: GasBaseline) -> GasBaseline:
-    """Write the baseline with what is known of CO: that belongs to the film, not to the air.
-
-    What the file held stays beside it as `<name>.before`. Raises ConfigError or OSError.
-    """
-    if path.exists():
-        known = load_gas_baseline(path)
-        baseline = baseline.model_copy(update={"co_a": known.co_a, "co_beta": known.co_beta})
-        disk, new = Disk(), path.with_name(f".{path.name}.before.new")
-        disk.write(new, path.read_bytes())
-        disk.replace(new, path.with_name(f"{path.name}.before"))
-    save_gas_baseline(path, baseline)
-    return baseline
 
 
 def _key_of(job: CollectRecording) -> str:
