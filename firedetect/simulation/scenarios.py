@@ -54,7 +54,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             "smoulder",
             "upholstery glows out of view from 70 s on: gas, no heat",
-            480.0,
+            400.0,
             _fixed("smoulder-hidden", 1, 70),
         ),
     )
