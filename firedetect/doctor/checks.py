@@ -153,7 +153,9 @@ def _calibration(settings: Settings) -> Finding:
     try:
         load_gas_baseline(path)
     except ConfigError as error:
-        return Finding("gas baseline", "fail", str(error), "type  firedetect calibrate gas  in clean air")
+        return Finding(
+            "gas baseline", "fail", str(error), "type  firedetect calibrate gas  in clean air"
+        )
     return Finding("gas baseline", "ok", str(path))
 
 

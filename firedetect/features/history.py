@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from firedetect.features.jit import kernel
 from firedetect.features.statistics import median, theil_sen
 from firedetect.features.vector import (
     BASELINE_MIN_SECONDS,
@@ -95,15 +96,31 @@ class SecondMeans:
         self._count += 1
 
     def _refresh(self) -> None:
-        seconds = self._seconds[: self._count]
-        first = int(np.searchsorted(seconds, self._open_second - SLOPE_WINDOW_S))
-        enough = self._count - first >= SLOPE_MIN_SECONDS
-        self.slope_per_s = (
-            theil_sen(seconds[first:], self._means[first : self._count]) if enough else math.nan
+        self.slope_per_s, self.baseline = slope_and_baseline(
+            self._seconds, self._means, self._count, self._open_second
         )
-        first = int(np.searchsorted(seconds, self._open_second - BASELINE_WINDOW_S))
-        enough = self._count - first >= BASELINE_MIN_SECONDS
-        self.baseline = median(self._means[first : self._count]) if enough else math.nan
+
+
+@kernel
+def slope_and_baseline(
+    seconds: NDArray[np.float64], means: NDArray[np.float64], count: int, now: int
+) -> tuple[float, float]:
+    """Return slope and median of the newest of `count` means, NaN with too few in their window.
+
+    One call for both: what surrounds a kernel's call takes as long as this work.
+    """
+    first = count
+    while first > 0 and seconds[first - 1] >= now - SLOPE_WINDOW_S:
+        first -= 1
+    slope = math.nan
+    if count - first >= SLOPE_MIN_SECONDS:
+        slope = theil_sen(seconds[first:count], means[first:count])
+    while first > 0 and seconds[first - 1] >= now - BASELINE_WINDOW_S:
+        first -= 1
+    baseline = math.nan
+    if count - first >= BASELINE_MIN_SECONDS:
+        baseline = median(means[first:count])
+    return slope, baseline
 
 
 class ImageHistory:
