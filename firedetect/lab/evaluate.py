@@ -2,21 +2,18 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.contract.level import Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.features.vector import GAS_COLUMNS, THERMAL_COLUMNS
 from firedetect.lab.boost import (
     AIR_COLUMNS,
     CO2_COLUMNS,
     FILM_COLUMNS,
-    Learner,
     forest_scores,
     without,
 )
@@ -25,20 +22,19 @@ from firedetect.lab.contest import column_aucs, logistic, single_rule
 from firedetect.lab.dataset import Dataset, content_hash, read_dataset
 from firedetect.lab.detection import (
     HARD_FIRES,
-    FireTimes,
     family_table,
-    fire_times,
     found_share,
     promises,
-    share_or,
     smoulders_found,
 )
-from firedetect.lab.exposure import QUIET_HAZARD, false_alarm_table, judged_episodes, worst_share
-from firedetect.lab.generate import read_facts
-from firedetect.lab.statistics import Share, expected_calibration_error
-from firedetect.lab.verdicts import LEVELS, Verdicts, earliest, judge_hard, judge_scores
+from firedetect.lab.ensemble import RULE, Anomaly
+from firedetect.lab.exposure import false_alarm_table, judged_episodes, worst_share
+from firedetect.lab.left_out import left_out
+from firedetect.lab.statistics import expected_calibration_error
+from firedetect.lab.trial_set import Trial, load_trial
+from firedetect.lab.verdicts import LEVELS, Verdicts, judge_scores
 from firedetect.model.bundle import Bundle, load_bundle
-from firedetect.simulation.families import NUISANCES, SITES, load_rates
+from firedetect.simulation.families import SITES, load_rates
 from firedetect.simulation.fires import FIRES
 
 Progress = Callable[[str, float], None]
@@ -53,32 +49,8 @@ DEGRADED: Final = {
     "no CO2": CO2_COLUMNS,
 }
 """What is taken away; hard rules that need it are left out too."""
-LEFT_OUT_ROWS: Final = 300_000
-"""Rows that the models are trained on which leave a family out: there are some sixty of them."""
 SWEEP: Final = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 REPORT_SITE: Final = "dwelling"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trial:
-    """A set of whole episodes with its facts, and how decisions are made on it."""
-
-    data: Dataset
-    facts: Any
-    fires: FireTimes
-    hard: Verdicts
-    settings: DecisionSettings
-    rates: Path | None
-
-    def judged(self, scores: NDArray[np.float64]) -> Verdicts:
-        """Return what scores and hard rules declare together."""
-        return earliest(judge_scores(self.data, scores, self.settings), self.hard)
-
-
-def load_trial(folder: Path, settings: DecisionSettings, rates: Path | None = None) -> Trial:
-    """Read a data set of whole episodes; raises DatasetError."""
-    data, facts = read_dataset(folder), read_facts(folder)
-    return Trial(data, facts, fire_times(data, facts), judge_hard(data), settings, rates)
 
 
 def evaluate(
@@ -150,56 +122,6 @@ def calibration(data: Dataset, scores: NDArray[np.float64]) -> dict[str, Any]:
         "brier": round(float(np.mean((score - hazard) ** 2)), 6),
         "levels": levels,
     }
-
-
-def left_out(
-    trial: Trial, teaching: Dataset, seed: int, tell: Callable[[float], None]
-) -> dict[str, Any]:
-    """Return how each family fares with a model that never saw it; the worst first."""
-    fires: list[dict[str, Any]] = []
-    others: list[dict[str, Any]] = []
-    pooled: list[NDArray[np.float64]] = []
-    families = [*FIRES, *NUISANCES]
-    # Rows of one episode are alike: with fewer of each, every family still teaches all it has.
-    stride = max(round(len(teaching) / LEFT_OUT_ROWS), 1)
-    teaching = teaching.take(np.arange(0, len(teaching), stride))
-    for done, family in enumerate(families, start=1):
-        forest = Learner(seed).forest(
-            teaching.take(np.flatnonzero(teaching.family != family)), np.random.default_rng(seed)
-        )
-        chosen = np.flatnonzero(trial.data.family == family)
-        part = _part(trial, chosen)
-        scores = forest_scores(forest, part.data.rows)
-        verdicts = part.judged(scores)
-        known = ~np.isnan(scores)
-        pooled.append(np.stack((scores[known], part.data.label[known].astype(np.float64))))
-        if family in FIRES:
-            found = found_share(part.fires, verdicts, (family,))
-            fires.append({"family": family, "found": found.as_record()})
-        else:
-            others.append({"family": family, "false": _false_share(part, verdicts).as_record()})
-        tell(done / len(families))
-    score, hazard = np.concatenate(pooled, axis=1)
-    return {
-        "fires": sorted(fires, key=lambda row: share_or(row["found"], 1.0)),
-        "nuisances": sorted(others, key=lambda row: -share_or(row["false"], 0.0)),
-        "ece": round(expected_calibration_error(score, hazard), 5),
-    }
-
-
-def _part(trial: Trial, chosen: NDArray[np.intp]) -> Trial:
-    data = trial.data.take(chosen)
-    facts = trial.facts[trial.facts["episode"].isin(np.unique(data.episode))]
-    return Trial(
-        data, facts, fire_times(data, facts), judge_hard(data), trial.settings, trial.rates
-    )
-
-
-def _false_share(part: Trial, verdicts: Verdicts) -> Share:
-    """Return how many harmless episodes reach `alert`, wherever the nuisance stands."""
-    judged = judged_episodes(part.data, part.facts, verdicts)
-    first_s = judged.first_s[judged.worst < QUIET_HAZARD, LEVELS.index(Level.ALERT)]
-    return Share(int(np.isfinite(first_s).sum()), len(first_s))
 
 
 def _named(bundle: Bundle) -> dict[str, Any]:
@@ -297,6 +219,7 @@ def _contest(trial: Trial, teaching: Dataset, scores: NDArray[np.float64]) -> di
         "boosted trees": scores,
         "logistic regression": logistic(teaching, 0)(trial.data.rows),
         "single rule": single_rule(trial.data.rows),
+        f"both: {RULE}": Anomaly.of(teaching).raised(scores, trial.data.rows),
     }
     return {
         name: _short(trial, judge_scores(trial.data, given, trial.settings))

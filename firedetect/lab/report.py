@@ -172,16 +172,26 @@ def _degraded(degraded: dict[str, Any]) -> str:
 
 def _left_out(left: dict[str, Any]) -> str:
     fires = _table(
-        ("fire family left out", "found", "of"),
+        ("fire family left out", "found", "with the second opinion", "of"),
         (
-            (row["family"], _percent(row["found"]["share"]), row["found"]["of"])
+            (
+                row["family"],
+                _percent(row["found"]["share"]),
+                _percent(row["with_second"]["share"]),
+                row["found"]["of"],
+            )
             for row in left["fires"]
         ),
     )
     others = _table(
-        ("nuisance left out", "false alert an episode", "of"),
+        ("nuisance left out", "false alert an episode", "with the second opinion", "of"),
         (
-            (row["family"], _percent(row["false"]["share"]), row["false"]["of"])
+            (
+                row["family"],
+                _percent(row["false"]["share"]),
+                _percent(row["with_second"]["share"]),
+                row["false"]["of"],
+            )
             for row in left["nuisances"]
         ),
     )

@@ -12,12 +12,13 @@ from firedetect.contract.level import Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.errors import DatasetError
 from firedetect.lab.card import write_card
-from firedetect.lab.evaluate import DEGRADED, evaluate, load_trial
+from firedetect.lab.evaluate import DEGRADED, evaluate
 from firedetect.lab.exposure import Judged, false_alarm_table
 from firedetect.lab.generate import generate
 from firedetect.lab.plan import family_plan
 from firedetect.lab.report import write_report
 from firedetect.lab.targets import targets
+from firedetect.lab.trial_set import load_trial
 from firedetect.lab.verdicts import LEVELS
 from firedetect.lab.year import live_year, year_plan
 from firedetect.model.bundle import default_bundle_path
