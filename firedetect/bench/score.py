@@ -1,5 +1,6 @@
 """One row to its margin, against xgboost itself and what others make of its models."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from firedetect.bench.material import rows
 from firedetect.bench.quiet import without_output
 from firedetect.bench.rounds import Comparison, in_turn
+from firedetect.errors import BenchError
 from firedetect.features.vector import COLUMNS
 from firedetect.model.bundle import MODEL_FILE, default_bundle_path, load_bundle
 
@@ -96,6 +98,8 @@ def _onnxruntime(model: Path) -> _Peer:
 
 
 def _tl2cgen(model: Path, folder: Path) -> _Peer:
+    if shutil.which("gcc") is None:
+        raise BenchError("tl2cgen needs gcc: apt-get install build-essential")
     library = folder / "forest.so"
     with without_output():
         trees = treelite.frontend.from_xgboost(xgboost.Booster(model_file=model))

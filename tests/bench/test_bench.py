@@ -80,6 +80,12 @@ def test_an_unknown_bench_is_named():
         list(compare(["speed"]))
 
 
+def test_a_peer_without_its_compiler_is_a_stated_failure(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BenchError, match="tl2cgen needs gcc: apt-get install build-essential"):
+        list(compare(["score"]))
+
+
 def test_the_answer_names_what_is_promised():
     assert set(json.loads(as_json(FOUND))) == {
         "bench", "peer", "ratio_median", "ratio_p10", "ratio_p90", "ours_us", "peer_us",
