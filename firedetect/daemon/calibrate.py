@@ -103,6 +103,7 @@ async def listen(
 def _is_running(settings: Settings) -> bool:
     try:
         ask(settings.device.data_dir / "control.sock", {"do": "status"})
-    except ControlError:
-        return False
+    except ControlError as error:
+        # One that is there and does not answer holds the sensors all the same.
+        return not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
     return True

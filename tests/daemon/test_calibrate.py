@@ -2,7 +2,9 @@
 
 import io
 import json
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -63,6 +65,23 @@ def test_without_a_gas_board_there_is_nothing_to_calibrate():
     settings = Settings(gas={"enabled": False})
     with pytest.raises(FiredetectError, match="there is no gas board"):
         calibrate_gas(settings, simulate=None, steady_s=60.0, show=lambda _session: None)
+
+
+def test_a_detector_that_does_not_answer_still_holds_the_sensors(tmp_path):
+    settings = Settings(device={"data_dir": tmp_path})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "control.sock"))
+        listener.listen()
+
+        def hang_up():
+            caller, _ = listener.accept()
+            caller.close()
+
+        ended = threading.Thread(target=hang_up)
+        ended.start()
+        with pytest.raises(FiredetectError, match="the detector is running and holds"):
+            calibrate_gas(settings, simulate=None, steady_s=60.0, show=lambda _session: None)
+        ended.join()
 
 
 def test_a_course_is_a_row_of_bars():
