@@ -3,14 +3,14 @@
 Settings can make the hard rules more sensitive than the compiled floors, never less.
 """
 
+import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from firedetect.contract.problems import problem_of
@@ -18,6 +18,7 @@ from firedetect.contract.settings import DecisionSettings, Section
 from firedetect.errors import ConfigError
 
 ENV_PREFIX = "FIREDETECT_"
+_Section = TypeVar("_Section", bound=Section)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -31,7 +32,7 @@ class DeviceSettings(Section):
 
 
 class ThermalSettings(Section):
-    """The MLX90640 thermal array."""
+    """The MLX90640 thermal array; a calibration file wins over emissivity and shift here."""
 
     enabled: bool = True
     bus: Annotated[int, Field(ge=0, le=255)] = 1
@@ -40,6 +41,8 @@ class ThermalSettings(Section):
     pattern: Literal["chess", "interleaved"] = "chess"
     emissivity: Annotated[float, Field(ge=0.1, le=1.0)] = 0.95
     ta_shift_c: Annotated[float, Field(ge=0.0, le=30.0)] = 8.0
+    calibration: Path | None = None
+    mask: Path | None = None
 
 
 class GasSettings(Section):
@@ -183,6 +186,66 @@ class GasBaseline(Section):
     co_beta: Annotated[float, Field(gt=0.05, lt=2.0)] | None = None
 
 
+class ThermalCalibration(Section):
+    """What was found out about one array at its commissioning.
+
+    `offset_c` is added to every pixel; `bad_pixels` (0 to 767, row by row) are those beyond the
+    maker's; `spread_c` is the spatial deviation of the scene that it hung before. `eeprom` holds
+    its 832 words as 3328 hexadecimal digits, blanks allowed.
+    """
+
+    offset_c: Annotated[float, Field(ge=-10.0, le=10.0)] = 0.0
+    emissivity: Annotated[float, Field(ge=0.1, le=1.0)]
+    ta_shift_c: Annotated[float, Field(ge=0.0, le=30.0)]
+    noise_c: Annotated[float, Field(gt=0.0, lt=10.0)]
+    spread_c: Annotated[float, Field(ge=0.0)]
+    bad_pixels: Annotated[tuple[Annotated[int, Field(ge=0, le=767)], ...], Field(max_length=4)] = ()
+    eeprom_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    eeprom: str
+
+    @property
+    def eeprom_bytes(self) -> bytes:
+        """The 832 words, the high byte of each first."""
+        return bytes.fromhex(self.eeprom)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if hashlib.sha256(self.eeprom_bytes).hexdigest() != self.eeprom_sha256:
+            msg = "eeprom is damaged: its SHA-256 is another; type  firedetect calibrate thermal"
+            raise ValueError(msg)
+        return self
+
+
+MASK_MAX_SHARE = 0.15
+_MASK_ROWS, _MASK_COLUMNS = 24, 32
+_FREE = "."
+
+
+class HotMask(Section):
+    """Places that may be hot, as a picture: 24 rows of 32 signs, a dot where nothing is masked.
+
+    A letter marks a place; `limits_c` says up to which temperature each is legal (°C).
+    """
+
+    approved: AwareDatetime
+    rows: Annotated[tuple[str, ...], Field(min_length=_MASK_ROWS, max_length=_MASK_ROWS)]
+    limits_c: dict[str, Annotated[float, Field(ge=40.0, le=400.0)]]
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        marks = "".join(self.rows).replace(_FREE, "")
+        problem = ""
+        if any(len(row) != _MASK_COLUMNS for row in self.rows):
+            problem = f"rows must have {_MASK_COLUMNS} signs each"
+        elif set(marks) - self.limits_c.keys():
+            problem = f"limits_c has no place {min(set(marks) - self.limits_c.keys())}"
+        elif len(marks) > MASK_MAX_SHARE * _MASK_ROWS * _MASK_COLUMNS:
+            problem = f"hides {len(marks)} pixels, more than {MASK_MAX_SHARE:.0%} of the image"
+        if problem:
+            raise ValueError(problem)
+        return self
+
+
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings from `path` (TOML) and the environment; raises ConfigError."""
     values = _read_toml(path) if path is not None else {}
@@ -195,34 +258,25 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def load_gas_baseline(path: Path) -> GasBaseline:
     """Read a gas calibration file (TOML, table `gas`); raises ConfigError."""
+    return _table(path, "gas", GasBaseline)
+
+
+def load_thermal_calibration(path: Path) -> ThermalCalibration:
+    """Read a calibration file of the array (TOML, table `thermal`); raises ConfigError."""
+    return _table(path, "thermal", ThermalCalibration)
+
+
+def load_mask(path: Path) -> HotMask:
+    """Read a mask file (TOML, table `mask`); raises ConfigError."""
+    return _table(path, "mask", HotMask)
+
+
+def _table(path: Path, name: str, model: type[_Section]) -> _Section:
     values = _read_toml(path)
     try:
-        return GasBaseline.model_validate(values.get("gas", {}))
+        return model.model_validate(values.get(name, {}))
     except ValidationError as error:
-        raise ConfigError(f"{path}: gas.{problem_of(error)}") from error
-
-
-def save_gas_baseline(
-    path: Path, baseline: GasBaseline, taken: Mapping[str, float | str] | None = None
-) -> None:
-    """Write a gas calibration file, whole or not at all; raises ConfigError.
-
-    `taken` says when and under which conditions; it is for people, nothing reads it back.
-    """
-    lines = [
-        f"{name} = {value!r}" for name, value in baseline.model_dump(exclude_none=True).items()
-    ]
-    if taken:
-        lines += ["", "[taken]", *(f"{name} = {value!r}" for name, value in taken.items())]
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with new.open("w") as file:
-            file.write("\n".join(["[gas]", *lines, ""]))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{path}: {name}.{problem_of(error)}") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from firedetect.readings import (
     FaultKind,
     GasCalibrated,
     GasCounts,
+    MaskApproved,
     Restored,
     ScoreOverrun,
     Sensor,
@@ -197,10 +198,10 @@ class Pipeline:
                 self._judge.alarm.restore(event)
                 if event.gas_baseline is not None:
                     self._features.commission(event.gas_baseline, event.gas_tracked)
-            case GasCalibrated():
-                self._features.commission(event.baseline, None)
-            case SensorOpened(sensor=Sensor.GAS):
-                self._features.films.powered(event.t_ns, event.powered_s)
+            case GasCalibrated() | MaskApproved():
+                self._commission(event)
+            case SensorOpened():
+                self._opened(event)
             case SystemTrouble(active=True):
                 self._system[event.name] = event.detail
             case SystemTrouble():
@@ -210,6 +211,19 @@ class Pipeline:
             case _:
                 # A rejected frame is no reading: if no good one follows, the sensor goes stale.
                 pass
+
+    def _opened(self, event: SensorOpened) -> None:
+        if event.sensor is Sensor.GAS:
+            self._features.films.powered(event.t_ns, event.powered_s)
+        elif event.sensor is Sensor.THERMAL:
+            self._features.obstruction.commission(event.spread_c)
+
+    def _commission(self, event: GasCalibrated | MaskApproved) -> None:
+        if isinstance(event, GasCalibrated):
+            self._features.commission(event.baseline, None)
+            return
+        wall_ns = self._wall_ns(event.t_ns)
+        self._features.mask.approve(event.limit_c, event.approved_wall_ns, wall_ns)
 
     def _fold_image(self, event: ThermalImage) -> None:
         features = self._features
@@ -227,6 +241,7 @@ class Pipeline:
                 self._air_inputs(event.t_ns, air_c),
                 region_px=hot.largest_alert_px,
                 emergency_share=hot.emergency_share,
+                share_anywhere=hot.share_anywhere,
                 clipped_px=hot.clipped_px,
             ),
             event,
@@ -278,6 +293,7 @@ class Pipeline:
         for sensor in self._health.advance(event.t_ns):
             self._features.lose(sensor)
         self._features.advance(event.t_ns)
+        self._features.mask.age(self._wall_ns(event.t_ns))
         # Without an image in the last second its tick completes the vector: gas and air must still
         # alarm, and the scores of a slow array must still confirm a level.
         slow = event.t_ns - self._scored_ns >= NS_PER_S
@@ -317,6 +333,9 @@ class Pipeline:
         self._sequence += 1
         return event_id
 
+    def _wall_ns(self, t_ns: int) -> int:
+        return self._started.wall_ns + t_ns - self._started.t_ns
+
     def _event_id(self, sequence: int) -> str:
         return f"{self._started.device}-{self._started.boot}-{sequence}"
 
@@ -324,7 +343,9 @@ class Pipeline:
         system = [f"{name}:{why}" if why else name for name, why in sorted(self._system.items())]
         model = [self._model.trouble] if self._model.trouble else []
         drift = ["gas:drift"] if self._features.films.clean_air.exhausted else []
-        return (*self._health.troubles, *drift, *model, *system)
+        mask = [self._features.mask.trouble] if self._features.mask.trouble else []
+        lens = ["thermal:obstructed"] if self._features.obstruction.seen else []
+        return (*self._health.troubles, *drift, *lens, *mask, *model, *system)
 
     def _snapshot(self) -> "_Shown":
         judge = self._judge
@@ -356,7 +377,7 @@ class Pipeline:
         return Outcome(
             t_ns=t_ns,
             t_s=round(since_ns / NS_PER_S, 6),
-            wall_ns=self._started.wall_ns + since_ns,
+            wall_ns=self._wall_ns(t_ns),
             level=shown.level,
             current=shown.current,
             score=judge.last_score if features is not None else math.nan,

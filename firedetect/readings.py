@@ -109,7 +109,10 @@ class SensorOpened:
     """A sensor answers and is set up.
 
     `powered_s` is the time since its power came on. The thermal array gives its 832 EEPROM words
-    and the settings that its temperatures are computed with.
+    (None if two reads never agreed) and what its temperatures are computed with: the words as they
+    were when it was commissioned, the settings, what is added to every pixel (`offset_c`), pixels
+    that proved bad beyond the maker's; `spread_c` is the spatial deviation of the scene then.
+    `problem` says why a calibration file is not used.
     """
 
     t_ns: int
@@ -118,6 +121,11 @@ class SensorOpened:
     eeprom: NDArray[np.uint16] | None = None
     emissivity: float = 0.95
     ta_shift_c: float = 8.0
+    commissioned: NDArray[np.uint16] | None = None
+    offset_c: float = 0.0
+    bad_pixels: tuple[int, ...] = ()
+    spread_c: float = float("nan")
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +223,18 @@ class GasCalibrated:
     baseline: GasBaseline
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskApproved:
+    """Places that may be hot: up to `limit_c` (°C, float32 of shape (24, 32)), NaN elsewhere.
+
+    Approved by a person at the wall-clock time `approved_wall_ns`; it expires.
+    """
+
+    t_ns: int
+    limit_c: NDArray[np.float32]
+    approved_wall_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """A second has passed."""
@@ -248,6 +268,7 @@ Event: TypeAlias = (
     | SystemTrouble
     | ScoreOverrun
     | GasCalibrated
+    | MaskApproved
     | Tick
     | Command
 )

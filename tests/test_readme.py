@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
 from firedetect.cli import app
 from firedetect.contract.level import Level
@@ -91,8 +92,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_command_that_the_readme_names_exists():
-    names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    names |= {group.name for group in app.registered_groups}
+    names = typer.main.get_command(app).commands
     for command in re.findall(r"firedetect ([a-z]+)", README):
         assert command in names, command
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from firedetect.commissioning.gas import MIN_READINGS, CleanAir
+from firedetect.commissioning.sitting import NS_PER_S
 from firedetect.config import GasBaseline
 from firedetect.contract.level import Level
 from firedetect.features.gas import FILMS, WARM_UP_S
 from firedetect.readings import AirReading, Co2Reading, Event, GasCounts, Sensor, SensorFault
 
-NS_PER_S: Final = 1_000_000_000
 AIR_C: Final = (0.0, 40.0)
 """Outside, the films have another resistance than in the rooms that they will watch."""
 CO2_RISE_PPM: Final = 100.0
@@ -65,7 +65,7 @@ class GasSession:
             self._began_ns = event.t_ns
         if isinstance(event, SensorFault) and event.sensor is Sensor.GAS:
             self._fault = event.detail
-            self._lost_ns = self._lost_ns or event.t_ns
+            self._lost_ns = event.t_ns if self._lost_ns is None else self._lost_ns
         elif isinstance(event, AirReading):
             self._conditions["air_c"].append(event.temp_c)
             self._conditions["rh_pct"].append(event.rh_pct)

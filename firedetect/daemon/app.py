@@ -13,12 +13,13 @@ from firedetect.config import Settings
 from firedetect.daemon.acquire import acquire, tick
 from firedetect.daemon.notify import feed_watchdog, notify
 from firedetect.daemon.parts import Parts, Surroundings, assemble
-from firedetect.daemon.remember import Memory, open_memory, restored
+from firedetect.daemon.remember import Memory, approved_mask, open_memory, restored
 from firedetect.daemon.remote.config import RemoteConfig
 from firedetect.daemon.served import served
 from firedetect.daemon.supervise import supervise
 from firedetect.errors import FiredetectError
 from firedetect.readings import Sensor, SettingsChanged, Started, Stream, SystemTrouble
+from firedetect.sensors.base import Hearing
 from firedetect.sensors.catalog import SensorSpec
 
 _log = structlog.get_logger()
@@ -79,6 +80,7 @@ async def _stop(parts: Parts, supervised: list[asyncio.Task[None]], clock: Clock
     await parts.remote.close()
     parts.models.close()
     parts.trial.close()
+    parts.places.save()
     parts.disk.close()
     if parts.cloud is not None:
         await parts.cloud.close()
@@ -95,6 +97,9 @@ def _announce(settings: Settings, parts: Parts, memory: Memory, clock: Clock) ->
     queue.put(Started(now, settings.device.id, memory.boot, clock.wall_ns(), streams))
     queue.put(SettingsChanged(now, parts.remote.decision))
     queue.put(restored(settings, memory, now))
+    mask = approved_mask(settings, memory, now)
+    if mask is not None:
+        queue.put(mask)
     for name, why in memory.troubles.items():
         queue.put(SystemTrouble(now, name, active=True, detail=why))
     parts.troubles.release()
@@ -112,6 +117,8 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks, clock = parts.tasks, around.clock
     for spec in parts.sensors:
         driver = spec.factory(parts.buses[spec.bus], clock, around.powered_s)
+        if isinstance(driver, Hearing):
+            parts.detector.on_reading += (driver.heard,)
         interval_s = partial(_interval_s, spec, parts.remote)
         tasks[f"acquire:{spec.sensor}"] = partial(
             acquire, spec, driver, parts.queue, clock, interval_s

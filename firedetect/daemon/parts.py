@@ -13,6 +13,7 @@ from firedetect.contract.settings import RemoteSettings
 from firedetect.daemon.ask import CommandDesk
 from firedetect.daemon.detect import Detector
 from firedetect.daemon.disk import DiskThread
+from firedetect.daemon.hot_places import HotPlaceKeeper
 from firedetect.daemon.keep import Keeper
 from firedetect.daemon.models.install import model_store
 from firedetect.daemon.models.keeper import ModelKeeper
@@ -79,6 +80,7 @@ class Parts:
     trial: StoredTrial
     disk: DiskThread
     telemetry: TelemetryCollector
+    places: HotPlaceKeeper
     cloud: Cloud | None
     tasks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
@@ -141,6 +143,7 @@ def assemble(
     alarm = RemoteAlarm(queue, clock, disk, asked)
     desk = CommandDesk(queue, clock)
     flight = FlightRecorder()
+    places = HotPlaceKeeper(folder, clock, disk, report)
     handlers = JobHandlers(
         settings,
         folder,
@@ -173,10 +176,11 @@ def assemble(
             handlers.heard,
             remote.probation.heard,
             models.heard,
+            places.outcome,
             *around.listeners,
         ],
         on_event=flight.heard,
-        on_reading=(view.reading, sensing.heard, handlers.reading),
+        on_reading=(view.reading, sensing.heard, handlers.reading, places.reading),
         recorder=recorder,
     )
     buses = {
@@ -198,5 +202,6 @@ def assemble(
         trial=trial,
         disk=disk,
         telemetry=telemetry,
+        places=places,
         cloud=cloud,
     )

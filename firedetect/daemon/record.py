@@ -13,7 +13,7 @@ from firedetect.clock import SystemClock
 from firedetect.config import Settings
 from firedetect.daemon.logs import configure_logging
 from firedetect.daemon.queue import EventQueue
-from firedetect.daemon.sources import listening
+from firedetect.daemon.sources import listening, wires_of
 from firedetect.errors import FiredetectError
 from firedetect.readings import (
     AirReading,
@@ -47,11 +47,12 @@ def record(
 async def _record(
     settings: Settings, target: Path, simulate: str | None, duration_s: float | None
 ) -> int:
+    clock = SystemClock()
     limit = asyncio.timeout(None if duration_s is None else BEGIN_LIMIT_S + duration_s)
     with RecordingWriter(target) as writer:
         taken = _Taken(writer, limit, duration_s, {spec.sensor for spec in configured(settings)})
-        async with listening(settings, simulate, SystemClock()) as queue:
-            writing = asyncio.create_task(taken.write_all(queue))
+        async with listening(settings, wires_of(settings, simulate, clock), clock) as heard:
+            writing = asyncio.create_task(taken.write_all(heard.queue))
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, writing.cancel)
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 async with limit:

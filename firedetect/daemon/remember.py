@@ -12,9 +12,10 @@ from pathlib import Path
 import structlog
 
 from firedetect.clock import CLOCK_SET_S, NS_PER_S, Clock
-from firedetect.config import GasBaseline, Settings, load_gas_baseline
+from firedetect.commissioning.mask import limits_of
+from firedetect.config import GasBaseline, Settings, load_gas_baseline, load_mask
 from firedetect.errors import ConfigError, FolderInUseError, StorageError
-from firedetect.readings import Restored
+from firedetect.readings import MaskApproved, Restored
 from firedetect.sensors.codec import decode, encode
 from firedetect.storage.folder import DataFolder
 from firedetect.storage.store import Store, read_remembered
@@ -109,6 +110,20 @@ def restored(settings: Settings, memory: Memory, now_ns: int) -> Restored:
         if event.gas_baseline is None or not _same(event.gas_baseline, calibrated):
             event = replace(event, gas_baseline=calibrated, gas_tracked=None)
     return event
+
+
+def approved_mask(settings: Settings, memory: Memory, now_ns: int) -> MaskApproved | None:
+    """Return the mask that the settings name; one that cannot be used is a trouble of `memory`."""
+    path = settings.thermal.mask
+    if path is None:
+        return None
+    try:
+        mask = load_mask(path)
+    except (ConfigError, ValueError, RecursionError) as error:
+        _log.error("the mask cannot be used", error=str(error))
+        memory.troubles["mask"] = str(error)
+        return None
+    return MaskApproved(now_ns, limits_of(mask), round(mask.approved.timestamp()) * NS_PER_S)
 
 
 def _same(one: GasBaseline, other: GasBaseline) -> bool:

@@ -44,7 +44,11 @@ CO2_SPOT_RISE_C = 5.0
 
 @dataclass(frozen=True, slots=True)
 class HardInputs:
-    """What one event gives the rules; NaN or None where the event says nothing of it."""
+    """What one event gives the rules; NaN or None where the event says nothing of it.
+
+    Region and `emergency_share` leave out what an approved mask allows, `share_anywhere` does not;
+    NaN there means that nothing is masked.
+    """
 
     t_ns: int
     air_c: float = math.nan
@@ -56,6 +60,7 @@ class HardInputs:
     co_ppm: float = math.nan
     co2_ppm: float = math.nan
     spot_rise_c: float = math.nan
+    share_anywhere: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,9 @@ class HardRules:
         large = share >= SHARE_EMERGENCY
         if self._share.holds(inputs.t_ns, true=large, for_s=SHARE_HOLD_S):
             level = Level.EMERGENCY
-        self._share_images = self._share_images + 1 if share >= SHARE_EMERGENCY_AT_ONCE else 0
+        # No mask hides this much.
+        anywhere = share if math.isnan(inputs.share_anywhere) else inputs.share_anywhere
+        self._share_images = self._share_images + 1 if anywhere >= SHARE_EMERGENCY_AT_ONCE else 0
         if self._share_images >= SHARE_IMAGES:
             level = Level.EMERGENCY
         self._active["H3"] = level

@@ -1,44 +1,63 @@
 """The checks of `firedetect doctor`, in the order in which a person would mend them."""
 
-import asyncio
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from firedetect.clock import CLOCK_SET_S, SystemClock
-from firedetect.config import Settings, load_gas_baseline
+from firedetect.config import Settings
+from firedetect.doctor import buses, calibration, clock, machine, storage
 from firedetect.doctor.cloud import examine_cloud
-from firedetect.doctor.finding import Finding
-from firedetect.errors import (
-    BundleError,
-    ConfigError,
-    FiredetectError,
-    FolderInUseError,
-    StorageError,
-)
-from firedetect.model.bundle import default_bundle_path, load_bundle
-from firedetect.outputs.local import find_chip
-from firedetect.sensors.bus import I2cBus, open_i2c
-from firedetect.sensors.catalog import SensorSpec, configured
+from firedetect.doctor.finding import Finding, guarded
+from firedetect.doctor.host import Host, this_machine
+from firedetect.doctor.model import Kernel, examine_kernels, examine_model, loaded_kernels
+from firedetect.doctor.scan import BusLook, look_at
+from firedetect.doctor.sensors import examine_sensors
+from firedetect.errors import FolderInUseError, StorageError
+from firedetect.model.bundle import default_bundle_path
+from firedetect.sensors.catalog import configured
 from firedetect.storage.folder import DataFolder
-
-MIN_FREE_BYTES = 200 * 1024 * 1024
-_TIMESYNC = Path("/run/systemd/timesync/synchronized")
-_READ_LIMIT_S = 8.0
 
 
 def examine(
-    settings: Settings, bundle: Path | None = None, link: dict[str, Any] | None = None
+    settings: Settings,
+    bundle: Path | Callable[[], Path] | None = None,
+    link: dict[str, Any] | None = None,
+    host: Host | None = None,
+    kernels: Callable[[], tuple[Kernel, ...]] = loaded_kernels,
 ) -> Iterator[Finding]:
     """Yield one finding per check, in the order in which a person would mend them.
 
-    `bundle` is the model in use, by default the one of the settings; `link` what a running daemon
-    says of its way to the cloud.
+    `bundle` is the model in use or finds it, by default the one of the settings; `link` what a
+    running daemon says of its way to the cloud. A check that fails itself is a finding, too.
     """
-    if _is_running(settings.device.data_dir):
+    host = host or this_machine()
+    yield from guarded("machine", lambda: [machine.examine_board(host)])
+    yield from guarded("kernel", lambda: [machine.examine_kernel(host)])
+    yield from guarded("power", lambda: [machine.examine_power(host)])
+    yield from guarded("temperature", lambda: [machine.examine_heat(host)])
+    yield from guarded("user", lambda: [machine.examine_user(host, settings)])
+    yield from guarded("kernel log", lambda: [machine.examine_kernel_log(host)])
+    yield from guarded("sensors", lambda: _hardware(host, settings, kernels))
+    yield from guarded("model", lambda: [examine_model(_path(settings, bundle))])
+    yield from guarded("kernels", lambda: [examine_kernels(host, kernels)])
+    yield from guarded("thermal calibration", lambda: [calibration.examine_thermal(host, settings)])
+    yield from guarded("hot mask", lambda: calibration.examine_mask(host, settings))
+    yield from guarded("gas baseline", lambda: [calibration.examine_gas(host, settings)])
+    yield from guarded("outputs", lambda: [_outputs(host, settings)])
+    yield from guarded("data folder", lambda: [storage.examine_folder(host, settings)])
+    yield from guarded("disk", lambda: [storage.examine_space(host, settings)])
+    yield from guarded("disk wear", lambda: [storage.examine_wear(host)])
+    yield from guarded("clock", lambda: [clock.examine_clock(host)])
+    yield from guarded("clock battery", lambda: [clock.examine_battery(host)])
+    yield from guarded("cloud", lambda: examine_cloud(settings, link))
+
+
+def _hardware(
+    host: Host, settings: Settings, kernels: Callable[[], tuple[Kernel, ...]]
+) -> Iterator[Finding]:
+    """Yield the findings of buses and sensors, from the wire to the reading."""
+    if _is_running(host, settings.device.data_dir):
         # Two readers would take each other's sub-pages.
         yield Finding(
             "sensors",
@@ -46,120 +65,50 @@ def examine(
             "not touched: a running detector reads them",
             "`firedetect status` tells what it sees; stop it to check the buses",
         )
-    else:
-        yield from _sensors(settings)
-    yield _model(bundle or settings.model.bundle or default_bundle_path())
-    yield _calibration(settings)
-    yield _outputs(settings)
-    yield _disk(settings.device.data_dir)
-    yield _clock()
-    yield from examine_cloud(settings, link)
-
-
-def _is_running(folder: Path) -> bool:
-    """Whether a daemon holds the data folder."""
-    if not folder.exists():
-        return False
-    try:
-        DataFolder(folder).close()
-    except FolderInUseError:
-        return True
-    except StorageError:
-        # The check of the disk says what is wrong with it.
-        return False
-    return False
-
-
-def _sensors(settings: Settings) -> Iterator[Finding]:
+        return
     specs = configured(settings)
     if not specs:
         yield Finding("sensors", "fail", "none is enabled", "enable [thermal] or [gas]")
-    missing = set()
+        return
+    looks: list[BusLook] = []
     for number in sorted({spec.bus for spec in specs}):
-        finding = _bus(number)
-        missing |= {number} if finding.failed else set()
-        yield finding
-    for spec in specs:
-        if spec.bus not in missing:
-            yield asyncio.run(_sensor(spec))
+        yield from guarded(f"bus i2c-{number}", partial(_bus, host, settings, number, looks))
+    yield from guarded("thermal rate", lambda: buses.examine_rate(settings, tuple(looks)))
+    images = all(kernel.is_compiled for kernel in kernels())
+    yield from examine_sensors(host, settings, tuple(looks), images=images)
 
 
-def _bus(number: int) -> Finding:
-    name = f"bus i2c-{number}"
+def _bus(host: Host, settings: Settings, number: int, looks: list[BusLook]) -> Iterator[Finding]:
+    """Look at a bus, keep the look, yield what it shows."""
+    look = look_at(host, settings, number)
+    looks.append(look)
+    yield buses.examine_bus(host, settings, look)
+    if not look.closed:
+        yield buses.examine_speed(settings, look)
+
+
+def _is_running(host: Host, folder: Path) -> bool:
+    """Whether a daemon holds the data folder, or the service runs where that cannot be seen."""
+    real = host.at(folder)
     try:
-        open_i2c(number).close()
-    except FiredetectError as error:
-        return Finding(
-            name,
-            "fail",
-            str(error),
-            "add dtparam=i2c_arm=on,i2c_arm_baudrate=400000 to /boot/firmware/config.txt, put the "
-            "user into the group i2c, restart",
-        )
-    rate = Path(f"/sys/class/i2c-adapter/i2c-{number}/of_node/clock-frequency")
-    try:
-        hertz = int.from_bytes(rate.read_bytes(), "big")
-    except OSError:
-        return Finding(name, "ok", "opens; its rate is not stated by the system")
-    if hertz < 400_000:
-        return Finding(
-            name,
-            "warn",
-            f"runs at {hertz // 1000} kHz: 8 Hz sub-pages need 400 kHz",
-            "set i2c_arm_baudrate=400000",
-        )
-    return Finding(name, "ok", f"opens, {hertz // 1000} kHz")
+        if real.exists():
+            DataFolder(real).close()
+    except FolderInUseError:
+        return True
+    except (StorageError, OSError):
+        # The folder of the service is closed to others.
+        state = host.run(("systemctl", "is-active", "firedetect.service"))
+        return (state or "").strip() == "active"
+    return False
 
 
-async def _sensor(spec: SensorSpec) -> Finding:
-    name = f"sensor {spec.sensor} at 0x{spec.address:02x}"
-    bus = I2cBus(f"i2c-{spec.bus}", partial(open_i2c, spec.bus))
-    driver = spec.factory(bus, SystemClock())
-    try:
-        async with asyncio.timeout(_READ_LIMIT_S):
-            await driver.open()
-            await driver.read()
-    except (FiredetectError, TimeoutError) as error:
-        return Finding(
-            name,
-            "fail",
-            str(error) or f"no reading within {_READ_LIMIT_S:.0f} s",
-            "check supply, SDA, SCL and the address",
-        )
-    finally:
-        await bus.close()
-    return Finding(name, "ok", "answers and delivers a reading")
+def _path(settings: Settings, bundle: Path | Callable[[], Path] | None) -> Path:
+    if callable(bundle):
+        return bundle()
+    return bundle or settings.model.bundle or default_bundle_path()
 
 
-def _model(path: Path) -> Finding:
-    try:
-        bundle = load_bundle(path)
-    except BundleError as error:
-        return Finding("model", "fail", str(error), "install another bundle; hard rules work alone")
-    return Finding("model", "ok", f"{bundle.manifest.name} {bundle.manifest.version}")
-
-
-def _calibration(settings: Settings) -> Finding:
-    path = settings.gas.calibration
-    if not settings.gas.enabled:
-        return Finding("gas baseline", "ok", "no gas board")
-    if path is None:
-        return Finding(
-            "gas baseline",
-            "warn",
-            "none is configured: the first minute after the first start is taken for clean air",
-            "type  firedetect calibrate gas  in clean air, and name the file in gas.calibration",
-        )
-    try:
-        load_gas_baseline(path)
-    except ConfigError as error:
-        return Finding(
-            "gas baseline", "fail", str(error), "type  firedetect calibrate gas  in clean air"
-        )
-    return Finding("gas baseline", "ok", str(path))
-
-
-def _outputs(settings: Settings) -> Finding:
+def _outputs(host: Host, settings: Settings) -> Finding:
     if not settings.outputs.enabled:
         return Finding(
             "outputs",
@@ -167,32 +116,14 @@ def _outputs(settings: Settings) -> Finding:
             "none is enabled: an alarm shows on page and log, nothing sounds",
             "wire siren, light and relay and set outputs.enabled = true",
         )
+    label = settings.outputs.chip_label
     try:
-        find_chip(settings.outputs.chip_label)
+        host.find_chip(label)
     except OSError as error:
-        return Finding("outputs", "fail", str(error), "set outputs.chip_label; see `gpiodetect`")
-    return Finding("outputs", "ok", f"GPIO chip {settings.outputs.chip_label}")
-
-
-def _disk(folder: Path) -> Finding:
-    existing = folder if folder.exists() else folder.resolve().parent
-    if not existing.exists() or not os.access(existing, os.W_OK):
-        return Finding("disk", "fail", f"{folder}: cannot be written", "set device.data_dir")
-    free = shutil.disk_usage(existing).free
-    detail = f"{free // 1_000_000} MB free at {existing}"
-    if free < MIN_FREE_BYTES:
-        return Finding("disk", "fail", detail, "free at least 200 MB")
-    return Finding("disk", "ok", detail)
-
-
-def _clock() -> Finding:
-    if SystemClock().wall_ns() / 1e9 < CLOCK_SET_S:
         return Finding(
-            "clock",
-            "warn",
-            "the wall clock was never set; detection does not need it, records and TLS do",
-            "connect the network or fit the RTC battery",
+            "outputs",
+            "fail",
+            str(error),
+            "set outputs.chip_label (see `gpiodetect`); the user must be in the group gpio",
         )
-    if _TIMESYNC.parent.exists() and not _TIMESYNC.exists():
-        return Finding("clock", "warn", "not synchronised", "check `timedatectl`")
-    return Finding("clock", "ok", "set")
+    return Finding("outputs", "ok", f"GPIO chip {label}")

@@ -68,6 +68,11 @@ class Faults:
         """Flip the bits `mask` of byte `byte` in every read that is long enough to have it."""
         self._active.append(_Fault(times, flip_byte=byte, flip_mask=mask))
 
+    @property
+    def pending(self) -> int:
+        """How many faults are still to come, or last until cleared."""
+        return len(self._active)
+
     def clear(self) -> None:
         """Let everything work again."""
         self._active.clear()
@@ -103,16 +108,21 @@ class Faults:
 
 
 class EmulatedBus:
-    """Stands where a `smbus2.SMBus` does; `log` holds the last messages, `closed` how often."""
+    """Stands where a `smbus2.SMBus` does.
+
+    `log` holds the last messages, `closed` how often it was closed, `bits` how many have passed.
+    `baud` may be changed at any time.
+    """
 
     def __init__(
         self, clock: Clock, devices: Mapping[int, EmulatedDevice], baud: int = 400_000
     ) -> None:
         self.log: deque[Transfer] = deque(maxlen=LOG_LENGTH)
         self.closed = 0
+        self.bits = 0
+        self.baud = baud
         self._clock = clock
         self._devices = devices
-        self._bit_s = 1.0 / baud
         self._faults: dict[int, Faults] = {}
 
     def faults(self, address: int) -> Faults:
@@ -153,4 +163,5 @@ class EmulatedBus:
         return bytes(data)
 
     def _pass_bits(self, bits: int) -> None:
-        self._clock.block(bits * self._bit_s)
+        self.bits += bits
+        self._clock.block(bits / self.baud)

@@ -34,7 +34,8 @@ class ChipFaults:
 
     `silent`: data never gets ready. `frozen`: data gets ready but does not change. `only_page`:
     that sub-page alone. `words`: RAM words replaced, by index. `flips`: bits of RAM words flipped
-    in the next sub-page only, by index.
+    in the next sub-page only, by index. `torn`: in so many reads of the RAM to come a new sub-page
+    is written half-way.
     """
 
     silent: bool = False
@@ -42,6 +43,7 @@ class ChipFaults:
     only_page: int | None = None
     words: dict[int, int] = field(default_factory=dict)
     flips: dict[int, int] = field(default_factory=dict)
+    torn: int = 0
 
 
 class Mlx90640Chip:
@@ -78,6 +80,9 @@ class Mlx90640Chip:
 
     def read(self, count: int) -> bytes:
         """Return `count` bytes from the pointer on, which moves along."""
+        if self.faults.torn > 0 and RAM_AT + RAM_WORDS // 2 <= self._pointer < RAM_AT + RAM_WORDS:
+            self.faults.torn -= 1
+            self._hurry()
         self._advance()
         words = np.array(
             [self._word(self._pointer + place) for place in range((count + 1) // 2)], dtype=">u2"
@@ -98,6 +103,10 @@ class Mlx90640Chip:
         self._period_ns = round(2 * NS_PER_S / 2**rate)
         self._epoch_ns = self._clock.monotonic_ns()
         self._done = 0
+
+    def _hurry(self) -> None:
+        """Let the next sub-page be due now."""
+        self._epoch_ns = self._clock.monotonic_ns() - (self._done + 1) * self._period_ns
 
     def _advance(self) -> None:
         """Measure what became due; of many only the last two can still be seen."""

@@ -20,6 +20,8 @@ from firedetect.features.kernels import (
     largest_region,
     reduce_image,
 )
+from firedetect.features.mask import NOTHING, HotMask
+from firedetect.features.obstruction import Obstruction
 from firedetect.features.vector import (
     CLEAN_AIR_INDEX,
     COLS,
@@ -40,10 +42,14 @@ _GAS_FROM_FILMS = "films"
 
 @dataclass(frozen=True, slots=True)
 class HotRegions:
-    """What the hard rules ask of an image: pixels at limits, as counts of the 24x32 grid."""
+    """What the hard rules ask of an image: pixels at limits, as counts of the 24x32 grid.
+
+    A mask hides nothing from `share_anywhere` and `clipped_px`.
+    """
 
     largest_alert_px: int
     emergency_share: float
+    share_anywhere: float
     clipped_px: int
 
 
@@ -56,6 +62,9 @@ class FeatureExtractor:
         self.co2_ppm = math.nan
         self.air_c = math.nan
         self.valid_share = math.nan
+        self.mask = HotMask()
+        self.obstruction = Obstruction()
+        self._hidden_c = NOTHING
         self._rh_pct = math.nan
         self._thermal = np.full(_SPATIAL, np.nan)
         self._hot_spot_c = math.nan
@@ -94,7 +103,9 @@ class FeatureExtractor:
             self._forget_image()
             self._hot_spot.advance(event.t_ns)
             return False
+        self._hidden_c = self.mask.hide(self._full)
         reduce_image(self._full, self._small)
+        self.obstruction.image(event.t_ns, self._small)
         before = self._images.before(event.t_ns)
         image_features(
             self._full, self._small, before, self._thermal, self._work, self._stack, self._seen
@@ -109,7 +120,11 @@ class FeatureExtractor:
         _, largest = largest_region(self._small, alert_c, self._stack, self._seen)
         share = float(np.count_nonzero(self._full >= emergency_c)) / self._full.size
         clipped = float(np.count_nonzero(self._full >= clip_c)) / self._full.size
-        return HotRegions(largest, share, round(clipped * ROWS * COLS))
+        anywhere = share
+        if self._hidden_c.size:
+            anywhere += float(np.count_nonzero(self._hidden_c >= emergency_c)) / self._full.size
+            clipped += float(np.count_nonzero(self._hidden_c >= clip_c)) / self._full.size
+        return HotRegions(largest, share, anywhere, round(clipped * ROWS * COLS))
 
     def gas(self, event: GasCounts, *, quiet: bool) -> None:
         """Fold raw counts of the Grove board."""

@@ -1,7 +1,7 @@
 """What every sensor driver offers."""
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from firedetect.readings import Event, Sensor, SensorOpened
 
@@ -25,6 +25,14 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Leave the sensor alone; the bus stays open."""
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """A driver whose sensor corrects itself by what another one measures."""
+
+    def heard(self, event: Event) -> None:
+        """Note a reading of any sensor; never blocks."""
 
 
 def since_boot_s() -> float:

@@ -18,7 +18,10 @@ from firedetect.errors import BusError, BusStuckError
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-TRANSFER_DEADLINE_S = 1.0
+CONTROLLER_TIME_OUT_S = 1.0
+"""The kernel gives a transfer up after so long and says so."""
+TRANSFER_DEADLINE_S = CONTROLLER_TIME_OUT_S + 0.25
+"""Later than that: what the kernel ends by itself is a failed transfer, no stuck one."""
 CLOSE_DEADLINE_S = 1.0
 
 I2cMessage: TypeAlias = i2c_msg

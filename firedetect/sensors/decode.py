@@ -16,6 +16,6 @@ class Decoder:
             decoded = self._images.feed(event)
             return () if decoded is None else (decoded,)
         if isinstance(event, SensorOpened) and event.sensor is Sensor.THERMAL:
-            fault = self._images.feed(event)
-            return (event,) if fault is None else (event, fault)
+            said = self._images.feed(event)
+            return (event,) if said is None else (event, said)
         return (event,)

@@ -5,13 +5,14 @@ is followed by its CRC-8.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from firedetect.clock import NS_PER_S, Clock, sleep_until
 from firedetect.config import Co2Settings
 from firedetect.errors import BusError, BusStuckError, FrameRejectedError, NoFrameError, SensorError
-from firedetect.readings import Co2Reading, Sensor, SensorOpened
+from firedetect.readings import AirReading, Co2Reading, Event, Sensor, SensorOpened
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus
 
@@ -89,6 +90,7 @@ class Scd41:
         self._powered_s = powered_s
         self._turn = asyncio.Lock()
         self._pressure_hpa: int | None = None
+        self._measured_hpa: int | None = None
         self._started_ns: int | None = None
         self._fresh_ns = 0
         self._rejected = False
@@ -115,6 +117,7 @@ class Scd41:
         """
         async with self._turn:
             try:
+                await self._pass_pressure_on()
                 await self._wait_for_data()
                 # Not repeated: the buffer is empty once it was read.
                 words = await self._exchange(MEASUREMENT)
@@ -143,6 +146,12 @@ class Scd41:
         async with self._turn:
             self._pressure_hpa = round(hpa)
             await self._run(SET_PRESSURE, self._pressure_hpa)
+
+    def heard(self, event: Event) -> None:
+        """Note the air pressure that another sensor measured; the next `read` passes it on."""
+        if isinstance(event, AirReading) and not math.isnan(event.pressure_hpa):
+            hpa = min(max(event.pressure_hpa, PRESSURE_MIN_HPA), PRESSURE_MAX_HPA)
+            self._measured_hpa = round(hpa)
 
     async def recalibrate(self, target_ppm: int) -> int:
         """Make the air around the sensor read `target_ppm`; return the correction (ppm).
@@ -220,6 +229,13 @@ class Scd41:
             await self._run(SET_PRESSURE, self._pressure_hpa)
         await self._run(START)
         self._started_ns = self._fresh_ns = self._clock.monotonic_ns()
+
+    async def _pass_pressure_on(self) -> None:
+        """Tell the sensor the pressure if it has changed by what moves its reading (0.1 %)."""
+        new = self._measured_hpa
+        if new is not None and new != self._pressure_hpa:
+            self._pressure_hpa = new
+            await self._run(SET_PRESSURE, new)
 
     async def _wait_for_data(self) -> None:
         """Ask whether there is a new value, again when it is due, then a few times a second."""

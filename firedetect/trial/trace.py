@@ -142,7 +142,18 @@ def hard_inputs(trace: Trace, limits: HardLimits) -> list[HardInputs]:
         share = float(shares[k]) if image else math.nan
         found.append(
             HardInputs(
-                t_ns, air_c, rise_c, rate, region_px, share, clipped_px, co_ppm, co2_ppm, spot_c
+                t_ns,
+                air_c,
+                rise_c,
+                rate,
+                region_px,
+                share,
+                clipped_px,
+                co_ppm,
+                co2_ppm,
+                spot_c,
+                # The library's rooms have no mask.
+                share_anywhere=share,
             )
         )
     return found

@@ -108,3 +108,44 @@ def test_what_does_not_fit_the_converter_clips(temp_c, word):
     scene = room()
     scene[0, 0] = temp_c
     assert encode_subpage(extract(EEPROM), scene, 0)[0] == word
+
+
+def test_bits_count_and_the_rate_may_change():
+    chip = Chip()
+    for baud in (400_000, 100_000):
+        chip.wire.baud, chip.wire.bits = baud, 0
+        begin_ns = chip.clock.monotonic_ns()
+        chip.get(0x0400, 832)
+        # Two addresses of ten bits, the register, the words, a stop.
+        assert chip.wire.bits == 2 * 10 + 2 * 9 + 1664 * 9 + 1
+        assert chip.clock.monotonic_ns() - begin_ns == pytest.approx(chip.wire.bits / baud * 1e9)
+
+
+def test_faults_that_have_happened_are_not_pending():
+    chip = Chip()
+    faults = chip.wire.faults(0x33)
+    faults.flip(0, 1, times=1)
+    faults.all_ones()
+    assert faults.pending == 2
+    chip.get(0x8000)
+    assert faults.pending == 1
+    faults.clear()
+    assert faults.pending == 0
+
+
+def test_torn_read_has_words_of_two_subpages_and_a_new_status():
+    chip = Chip()
+    chip.put(0x8000, 0x0030)
+    chip.clock.advance(0.51)
+    before = chip.get(0x8000)[0]
+    chip.put(0x8000, 0x0030)
+    whole = chip.get(0x0400, 832)
+    chip.chip.faults.torn = 1
+    torn = chip.get(0x0400, 832)
+    assert chip.chip.faults.torn == 0
+    after = chip.get(0x8000)[0]
+    assert after & 8
+    assert (before ^ after) & 1
+    assert np.array_equal(torn[:416], whole[:416])
+    assert not np.array_equal(torn[448:768], whole[448:768])
+    assert np.array_equal(torn[448:], chip.get(0x0400, 832)[448:])

@@ -16,19 +16,21 @@ from firedetect.readings import (
     Started,
     Stream,
     SubPage,
+    SystemTrouble,
     ThermalImage,
 )
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.calibration import extract
-from firedetect.sensors.mlx90640.images import FOREIGN, SPIKE_K, ImageAssembler
+from firedetect.sensors.mlx90640.images import SPIKE_K, ImageAssembler
+from firedetect.sensors.mlx90640.setup import DAMAGED, FOREIGN, REPLACED, TROUBLE
 from tests.drivers.rig import EEPROM, ROOM_C
 
 CONTROL = 0x1A01
 PERIOD_NS = 125_000_000
 
 
-def opened(eeprom=EEPROM, t_ns=0):
-    return SensorOpened(t_ns, Sensor.THERMAL, 100.0, eeprom)
+def opened(eeprom=EEPROM, t_ns=0, **known):
+    return SensorOpened(t_ns, Sensor.THERMAL, 100.0, eeprom, **known)
 
 
 class Feed:
@@ -290,23 +292,62 @@ def another_eeprom():
     [another_eeprom(), np.full(832, 0xFFFF, np.uint16), None],
     ids=["good", "refused", "none"],
 )
-def test_changed_memory_is_a_fault_beside_images_with_the_known_terms(eeprom):
+def test_changed_memory_is_a_trouble_beside_images_with_the_known_terms(eeprom):
     feed = Feed()
     feed.image()
-    fault = feed.images.feed(opened(eeprom, feed.t_ns))
-    assert (fault.kind, fault.detail) == (FaultKind.CALIBRATION, FOREIGN)
+    trouble = feed.images.feed(opened(eeprom, feed.t_ns))
+    assert trouble == SystemTrouble(feed.t_ns, TROUBLE, active=True, detail=FOREIGN)
     image = feed.image()
     assert np.abs(image.temp_c - ROOM_C).max() < 0.3
-    results = [feed.sub() for _ in range(2 * 8 * 61)]
-    faults = [i for i, result in enumerate(results) if isinstance(result, SensorFault)]
-    # It costs no image, and the next one ends the loss at once.
-    assert len(faults) == 2
-    assert (faults[1] - faults[0]) * PERIOD_NS == pytest.approx(60e9, abs=2 * PERIOD_NS)
-    assert all(isinstance(image, ThermalImage) for image in results[1::2])
-    # Every opening with it tells, and the known memory ends it.
-    assert feed.images.feed(opened(eeprom, feed.t_ns)).kind is FaultKind.CALIBRATION
+    # It costs no image; every opening with it tells again, and the known memory ends it.
+    assert all(isinstance(image, ThermalImage) for image in [feed.sub() for _ in range(80)][1::2])
+    assert feed.images.feed(opened(eeprom, feed.t_ns)).active
+    assert not feed.images.feed(opened(t_ns=feed.t_ns)).active
     assert feed.images.feed(opened(t_ns=feed.t_ns)) is None
-    assert not any(isinstance(feed.sub(), SensorFault) for _ in range(2 * 8 * 61))
+
+
+@pytest.mark.parametrize("eeprom", [np.full(832, 0xFFFF, np.uint16), None], ids=["burnt", "unread"])
+def test_a_damaged_memory_is_replaced_by_its_commissioned_copy(eeprom):
+    feed = Feed()
+    images = feed.images = ImageAssembler()
+    told = images.feed(opened(eeprom, commissioned=EEPROM, offset_c=0.5))
+    assert (told.name, told.active, told.detail) == (TROUBLE, True, DAMAGED)
+    assert np.abs(feed.image().temp_c - (ROOM_C + 0.5)).max() < 0.3
+    assert not images.feed(opened(EEPROM, feed.t_ns, commissioned=EEPROM)).active
+
+
+def test_one_flipped_bit_is_found_and_changes_no_temperature():
+    damaged = EEPROM.copy()
+    damaged[64 + 100] ^= 0x0400
+    feed = Feed()
+    expected = feed.image().temp_c
+    other = Feed()
+    other.images = ImageAssembler()
+    assert other.images.feed(opened(damaged, commissioned=EEPROM)).detail == DAMAGED
+    assert np.array_equal(other.image().temp_c, expected)
+
+
+def test_another_array_brings_its_own_terms_and_none_of_the_old_findings():
+    other = another_eeprom()
+    feed = Feed(other)
+    feed.images = ImageAssembler()
+    told = feed.images.feed(opened(other, commissioned=EEPROM, offset_c=5.0, bad_pixels=(3,)))
+    assert told.detail == REPLACED
+    assert np.abs(feed.image().temp_c - ROOM_C).max() < 0.3
+
+
+def test_pixels_found_bad_take_the_median_of_their_neighbours():
+    scene = np.full((24, 32), ROOM_C)
+    scene[5, 7] = 60.0
+    feed = Feed()
+    feed.images = ImageAssembler()
+    assert feed.images.feed(opened(commissioned=EEPROM, bad_pixels=(5 * 32 + 7,))) is None
+    assert feed.image(scene).temp_c[5, 7] == pytest.approx(ROOM_C, abs=0.3)
+
+
+def test_why_a_calibration_file_is_not_used_is_told():
+    told = ImageAssembler().feed(opened(problem="thermal.toml: no such file"))
+    assert (told.name, told.detail) == (TROUBLE, "thermal.toml: no such file")
 
 
 def test_opening_without_memory_is_a_fault():

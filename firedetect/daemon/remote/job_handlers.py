@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from firedetect.clock import NS_PER_S, Clock
+from firedetect.commissioning.files import keep_baseline
 from firedetect.commissioning.gas import CleanAir, change_of, moved_too_far
 from firedetect.config import GasBaseline, Settings
 from firedetect.contract.jobs import (
@@ -22,7 +23,6 @@ from firedetect.contract.jobs import (
 )
 from firedetect.daemon.ask import CommandDesk
 from firedetect.daemon.disk import DiskThread
-from firedetect.daemon.gas_file import keep_baseline
 from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder

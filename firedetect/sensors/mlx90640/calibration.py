@@ -14,6 +14,7 @@ import adafruit_mlx90640
 import numpy as np
 from numpy.typing import NDArray
 
+from firedetect.config import ThermalCalibration
 from firedetect.errors import CalibrationError
 from firedetect.sensors.bus import I2C_READ_FLAG, I2cMessage, I2cPort, answer, exchange
 
@@ -77,6 +78,20 @@ class Calibration:
 def fingerprint(words: NDArray[np.uint16]) -> str:
     """Return the SHA-256 of an EEPROM dump, to compare it with one kept at commissioning."""
     return hashlib.sha256(np.asarray(words).astype(">u2").tobytes()).hexdigest()
+
+
+def commissioned_words(calibration: ThermalCalibration) -> NDArray[np.uint16]:
+    """Return the 832 words as they were when the array was commissioned."""
+    return np.frombuffer(calibration.eeprom_bytes, dtype=">u2").astype(np.uint16)
+
+
+def is_other_chip(words: NDArray[np.uint16], known: NDArray[np.uint16]) -> bool:
+    """Whether two good dumps are of two sensors: another id, and most words differ.
+
+    Damage changes some words; the terms of another sensor are different nearly everywhere.
+    """
+    id_differs = bool(np.any(words[_DEVICE_ID] != known[_DEVICE_ID]))
+    return id_differs and 2 * int(np.count_nonzero(words != known)) > EEPROM_WORDS
 
 
 def check_eeprom(words: NDArray[np.uint16]) -> None:

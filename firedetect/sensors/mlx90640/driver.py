@@ -1,6 +1,7 @@
 """The sequence of an MLX90640: set it up, wait for data, read one whole sub-page."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedetect.clock import NS_PER_S, Clock, sleep_until
-from firedetect.config import ThermalSettings
+from firedetect.config import ThermalCalibration, ThermalSettings, load_thermal_calibration
 from firedetect.errors import (
     BusError,
     CalibrationError,
+    ConfigError,
     NoFrameError,
     SensorError,
     TornFrameError,
@@ -19,6 +21,7 @@ from firedetect.errors import (
 from firedetect.readings import SUBPAGE_WORDS, Sensor, SensorOpened, SubPage
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus
+from firedetect.sensors.mlx90640.calibration import commissioned_words
 
 EEPROM_READS = 3
 """So many dumps are read at most to get two that are equal."""
@@ -88,10 +91,16 @@ class Mlx90640:
         self._period_s = 1.0 / settings.refresh_hz
         self._control = 0
         self._ready_ns: int | None = None
+        # Read once: no disk may hold up an array that is to be opened again.
+        self._calibration, self._problem = _calibration_of(settings)
 
     async def open(self) -> SensorOpened:
-        """Read the EEPROM until two dumps agree, then set rate and pattern and verify them."""
-        eeprom = await self._dump()
+        """Read the EEPROM until two dumps agree, then set rate and pattern and verify them.
+
+        With a commissioned copy dumps that never agree are no reason to see nothing.
+        """
+        known = self._calibration
+        eeprom = await self._dump(needed=known is None)
         before = await self._read_word(CONTROL)
         self._control = (before & ~CONTROL_SET) | wanted_control(self._settings)
         await self._send(CONTROL.store(self._control))
@@ -109,8 +118,13 @@ class Mlx90640:
             sensor=self.sensor,
             powered_s=self._powered_s(),
             eeprom=eeprom,
-            emissivity=settings.emissivity,
-            ta_shift_c=settings.ta_shift_c,
+            emissivity=settings.emissivity if known is None else known.emissivity,
+            ta_shift_c=settings.ta_shift_c if known is None else known.ta_shift_c,
+            commissioned=None if known is None else commissioned_words(known),
+            offset_c=0.0 if known is None else known.offset_c,
+            bad_pixels=() if known is None else known.bad_pixels,
+            spread_c=math.nan if known is None else known.spread_c,
+            problem=self._problem,
         )
 
     async def read(self) -> SubPage:
@@ -143,7 +157,7 @@ class Mlx90640:
     async def close(self) -> None:
         """Leave the sensor measuring; it needs no farewell."""
 
-    async def _dump(self) -> NDArray[np.uint16]:
+    async def _dump(self, *, needed: bool) -> NDArray[np.uint16] | None:
         first = await self._read(EEPROM)
         differing = 0
         for _ in range(EEPROM_READS - 1):
@@ -152,6 +166,8 @@ class Mlx90640:
                 return second
             differing = int(np.count_nonzero(first != second))
             first = second
+        if not needed:
+            return None
         raise CalibrationError(
             f"EEPROM: {EEPROM_READS} reads in a row differ, the last two in {differing} words: "
             "check cable and supply"
@@ -190,6 +206,16 @@ class Mlx90640:
 
     async def _send(self, data: bytes) -> None:
         await self._bus.transfer_again(self._settings.address, data)
+
+
+def _calibration_of(settings: ThermalSettings) -> tuple[ThermalCalibration | None, str]:
+    """Return what the commissioning found, or why its file cannot be used."""
+    if settings.calibration is None:
+        return None, ""
+    try:
+        return load_thermal_calibration(settings.calibration), ""
+    except ConfigError as error:
+        return None, str(error)
 
 
 def wanted_control(settings: ThermalSettings) -> int:

@@ -1,7 +1,5 @@
 """Sub-pages of the MLX90640 folded into complete images, with everything untrustworthy refused."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +12,12 @@ from firedetect.readings import (
     SensorFault,
     SensorOpened,
     SubPage,
+    SystemTrouble,
     ThermalImage,
 )
 from firedetect.sensors.mlx90640 import compute, plausible
-from firedetect.sensors.mlx90640.calibration import COLUMNS, ROWS, Calibration, extract
+from firedetect.sensors.mlx90640.calibration import COLUMNS, ROWS
+from firedetect.sensors.mlx90640.setup import TROUBLE, ChosenTerms, Setup
 
 PAIR_MAX_S = 0.5
 PAIR_MAX_PERIODS = 1.5
@@ -30,11 +30,6 @@ FROZEN_S = 3.0
 """Bit-identical words so often, or so long: a real converter is never that quiet."""
 FAULT_EVERY_NS = 1_000_000_000
 """A fault that lasts is told again this often."""
-FOREIGN_EVERY_NS = 60_000_000_000
-FOREIGN = "the EEPROM differs from the one read at start; a replaced sensor needs a restart"
-"""Images go on with the terms known to be good, and each such fault loses the sensor until the next
-one: hence seldom, but not only once."""
-
 SPIKE_K = 40.0
 """A pixel this far beyond all its neighbours, new in this image, is taken for a flipped bit.
 
@@ -61,10 +56,10 @@ class ImageAssembler:
     """Folds the events of one thermal array; see `feed`."""
 
     def __init__(self) -> None:
-        self._setup: _Setup | None = None
-        self._known: tuple[NDArray[np.uint16], Calibration] | None = None
+        self._setup: Setup | None = None
+        self._chosen = ChosenTerms()
         self._broken = "no calibration was read"
-        self._foreign = False
+        self._trouble = ""
         self._stillness = _Stillness()
         self._run = _Run()
         self._pending: SubPage | None = None
@@ -76,12 +71,13 @@ class ImageAssembler:
 
     def feed(
         self, event: SensorOpened | SubPage
-    ) -> ThermalImage | FrameRejected | SensorFault | None:
+    ) -> ThermalImage | FrameRejected | SensorFault | SystemTrouble | None:
         """Take one event; return the image it completes, or what is wrong with it.
 
         Each sub-page is used once; an image carries the time of its second one. A sub-page of a
         chip too hot for its pixels is an image by itself, all NaN, with the air temperature. The
-        first good EEPROM is used for good: another one is a fault beside the images.
+        commissioned EEPROM, else the first good one, is used for good: another one is a trouble
+        beside the images.
         """
         if isinstance(event, SensorOpened):
             return self._open(event)
@@ -101,37 +97,21 @@ class ImageAssembler:
             return self._reject(event, reason)
         return self._fold(event, self._setup, page, period_s)
 
-    def _open(self, event: SensorOpened) -> SensorFault | None:
+    def _open(self, event: SensorOpened) -> SensorFault | SystemTrouble | None:
         # What is known about stillness stays: opening a frozen sensor again does not thaw it.
         self._pending = None
         self._auxiliary.clear()
         self._run = _Run()
         self._told.pop(FaultKind.CALIBRATION, None)
         try:
-            calibration = self._calibration(event.eeprom)
+            self._setup, trouble = self._chosen.setup(event)
         except CalibrationError as error:
             self._broken = str(error)
             return self._fault(event.t_ns, FaultKind.CALIBRATION, self._broken)
-        self._setup = _Setup.of(calibration, event.emissivity, event.ta_shift_c)
-        return self._foreign_fault(event.t_ns)
-
-    def _calibration(self, eeprom: NDArray[np.uint16] | None) -> Calibration:
-        """Return the terms of the first good EEPROM, and note whether this one is another.
-
-        A damaged memory may still pass for a good one, so no later dump replaces the first.
-        """
-        if self._known is None:
-            if eeprom is None:
-                raise CalibrationError("the sensor was opened without its EEPROM")
-            self._known = (eeprom, extract(eeprom))
-        self._foreign = eeprom is None or not np.array_equal(self._known[0], eeprom)
-        return self._known[1]
-
-    def _foreign_fault(self, t_ns: int) -> SensorFault | None:
-        """Tell, if it is time, that the images are computed with the terms of another EEPROM."""
-        if not self._foreign:
-            return None
-        return self._fault(t_ns, FaultKind.CALIBRATION, FOREIGN, FOREIGN_EVERY_NS)
+        before, self._trouble = self._trouble, trouble
+        if trouble or before:
+            return SystemTrouble(event.t_ns, TROUBLE, active=bool(trouble), detail=trouble)
+        return None
 
     def _lasting(self, event: SubPage, page: int, period_s: float) -> tuple[FaultKind, str] | None:
         """Return the fault that the last sub-pages show together."""
@@ -144,7 +124,7 @@ class ImageAssembler:
         return None
 
     def _fold(
-        self, event: SubPage, setup: "_Setup", page: int, period_s: float
+        self, event: SubPage, setup: Setup, page: int, period_s: float
     ) -> ThermalImage | SensorFault | None:
         # The ambient temperature of this very sub-page belongs to its pixels.
         ta_c = self._auxiliary[page][1].ta_c
@@ -159,10 +139,11 @@ class ImageAssembler:
         compute.celsius(event.words, setup.terms, setup.emissivity, air_c, self._half)
         if first is None:
             self._pending = event
-            # Told with the first half, so that it costs no image.
-            return self._foreign_fault(event.t_ns)
+            return None
         self._pending = None
         measured, self._half = self._half, _no_image()
+        # What is clipped stays clipped: it is evidence of fire, whatever the offset.
+        np.add(measured, setup.offset_c, out=measured, where=measured < compute.LIMIT_C)
         _repair(measured, setup.repairs)
         shown = self._without_spike(event.t_ns, measured)
         self._before = measured
@@ -203,30 +184,12 @@ class ImageAssembler:
         self._pending = None
         return FrameRejected(event.t_ns, Sensor.THERMAL, FaultKind.IMPLAUSIBLE, reason)
 
-    def _fault(
-        self, t_ns: int, kind: FaultKind, detail: str, every_ns: int = FAULT_EVERY_NS
-    ) -> SensorFault | None:
+    def _fault(self, t_ns: int, kind: FaultKind, detail: str) -> SensorFault | None:
         told = self._told.get(kind)
-        if told is not None and t_ns - told < every_ns:
+        if told is not None and t_ns - told < FAULT_EVERY_NS:
             return None
         self._told[kind] = t_ns
         return SensorFault(t_ns, Sensor.THERMAL, kind, detail)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Setup:
-    """An opened sensor: prepared terms, settings, and for each bad pixel its good neighbours."""
-
-    terms: compute.Terms
-    emissivity: float
-    ta_shift_c: float
-    repairs: tuple[tuple[int, NDArray[np.int64]], ...]
-
-    @classmethod
-    def of(cls, calibration: Calibration, emissivity: float, ta_shift_c: float) -> "_Setup":
-        bad = {int(pixel) for pixel in calibration.bad_pixels}
-        repairs = tuple((pixel, _neighbours(pixel, bad)) for pixel in sorted(bad))
-        return cls(compute.prepare(calibration), emissivity, ta_shift_c, repairs)
 
 
 class _Stillness:
@@ -287,16 +250,6 @@ def _period_s(words: NDArray[np.uint16]) -> float:
 
 def _no_image() -> NDArray[np.float32]:
     return np.full((ROWS, COLUMNS), np.nan, dtype=np.float32)
-
-
-def _neighbours(pixel: int, bad: set[int]) -> NDArray[np.int64]:
-    row, column = divmod(pixel, COLUMNS)
-    around = [
-        r * COLUMNS + c
-        for r in range(max(row - 1, 0), min(row + 2, ROWS))
-        for c in range(max(column - 1, 0), min(column + 2, COLUMNS))
-    ]
-    return np.array([p for p in around if p != pixel and p not in bad], dtype=np.int64)
 
 
 def _repair(image: NDArray[np.float32], repairs: tuple[tuple[int, NDArray[np.int64]], ...]) -> None:

@@ -1,27 +1,23 @@
 """Calibrates the gas board at the device: listens, tells how far it is, writes what was agreed."""
 
 import asyncio
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from firedetect.clock import Clock, SystemClock
+from firedetect.commissioning.files import Value, keep_baseline
 from firedetect.commissioning.gas import moved_too_far
 from firedetect.commissioning.session import GasSession, Proposal
-from firedetect.config import GasBaseline, LogSettings, Settings, load_gas_baseline
-from firedetect.daemon.control import ask
-from firedetect.daemon.gas_file import keep_baseline
-from firedetect.daemon.logs import configure_logging
+from firedetect.config import GasBaseline, Settings, load_gas_baseline
+from firedetect.daemon.calibration.free import take_sensors
+from firedetect.daemon.calibration.when import now_text
 from firedetect.daemon.models.install import model_store
-from firedetect.daemon.sources import listening, powered_of
-from firedetect.errors import ConfigError, ControlError, FiredetectError
+from firedetect.daemon.sources import Wires, listening, wires_of
+from firedetect.errors import FiredetectError
 from firedetect.model.bundle import load_bundle
 from firedetect.model.scorer import Scorer
 from firedetect.pipeline import Pipeline
 from firedetect.sensors.decode import Decoder
-
-NS_PER_S = 1_000_000_000
 
 
 def calibrate_gas(
@@ -38,14 +34,11 @@ def calibrate_gas(
     """
     if not settings.gas.enabled:
         raise FiredetectError("there is no gas board: gas.enabled is false")
-    if simulate is None and _is_running(settings):
-        raise FiredetectError(
-            "the detector is running and holds the sensors: stop it first (systemctl stop "
-            "firedetect), or send it a `calibrate` job"
-        )
-    # What a sensor does is told once, by the guide.
-    configure_logging(LogSettings(level="error"), sys.stderr)
-    found = asyncio.run(listen(settings, simulate, steady_s, show, SystemClock()))
+    take_sensors(settings, simulate)
+    clock = SystemClock()
+    found = asyncio.run(
+        listen(settings, wires_of(settings, simulate, clock), steady_s, show, clock)
+    )
     if isinstance(found, str):
         raise FiredetectError(f"no baseline: {found}")
     return found
@@ -68,42 +61,28 @@ def too_far(proposal: Proposal, present: GasBaseline | None) -> str:
 
 def write(path: Path, proposal: Proposal, clock: Clock | None = None) -> GasBaseline:
     """Write the baseline with when and how it was taken; the file before is kept beside it."""
-    when = datetime.fromtimestamp((clock or SystemClock()).wall_ns() / NS_PER_S, UTC)
     sure = {f"{film}_uncertainty": round(off, 3) for film, off in proposal.uncertainty.items()}
-    taken: dict[str, float | str] = {"at": f"{when:%Y-%m-%dT%H:%M:%SZ}", **sure, **proposal.taken}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return keep_baseline(path, proposal.baseline, taken)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be kept: {error.strerror or error}") from error
+    taken: dict[str, Value] = {"at": now_text(clock), **sure, **proposal.taken}
+    return keep_baseline(path, proposal.baseline, taken)
 
 
 async def listen(
     settings: Settings,
-    simulate: str | None,
+    wires: Wires,
     steady_s: float,
     show: Callable[[GasSession], None],
     clock: Clock,
 ) -> Proposal | str:
     """Return the baseline, or why there is none; `calibrate_gas` without its asking."""
-    session = GasSession(powered_of(simulate)(), steady_s, settings.gas.interval_s)
+    session = GasSession(wires.powered_s(), steady_s, settings.gas.interval_s)
     decoder = Decoder()
     # A detector of its own looks on: what it suspects is no clean air.
     pipeline = Pipeline(Scorer(load_bundle(model_store(settings).active_bundle_path())))
-    async with listening(settings, simulate, clock) as queue:
+    async with listening(settings, wires, clock) as heard:
         while not session.over:
-            for event in decoder.feed(await queue.get()):
+            for event in decoder.feed(await heard.queue.get()):
                 session.feed(event)
                 for outcome in pipeline.run([event]):
                     session.level(outcome.level)
             show(session)
     return session.proposal()
-
-
-def _is_running(settings: Settings) -> bool:
-    try:
-        ask(settings.device.data_dir / "control.sock", {"do": "status"})
-    except ControlError as error:
-        # One that is there and does not answer holds the sensors all the same.
-        return not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
-    return True

@@ -11,8 +11,9 @@ import pytest
 from firedetect.clock import ManualClock, run_virtual
 from firedetect.commissioning.session import Proposal
 from firedetect.config import GasBaseline, Settings, load_gas_baseline
-from firedetect.daemon.calibrate import calibrate_gas, listen, too_far, write
-from firedetect.daemon.calibrate_view import sparkline
+from firedetect.daemon.calibration.found import sparkline
+from firedetect.daemon.calibration.gas import calibrate_gas, listen, too_far, write
+from firedetect.daemon.sources import wires_of
 from firedetect.errors import FiredetectError
 from tests.daemon.helpers import invoke
 
@@ -21,8 +22,9 @@ FAR = GasBaseline(no2=36.0, c2h5oh=400.0, voc=172.0, co=742.0)
 
 def taken(scenario, steady_s=60.0):
     clock, shown = ManualClock(), []
+    wires = wires_of(Settings(), scenario, clock)
     found = run_virtual(
-        listen(Settings(), scenario, steady_s, lambda s: shown.append(s.share), clock), clock
+        listen(Settings(), wires, steady_s, lambda s: shown.append(s.share), clock), clock
     )
     return found, shown
 

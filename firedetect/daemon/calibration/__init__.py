@@ -1,0 +1,1 @@
+"""Calibrations at the device: the sensors are listened to, a person decides, a file is kept."""
