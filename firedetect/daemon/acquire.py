@@ -22,8 +22,9 @@ from firedetect.sensors.base import Driver
 from firedetect.sensors.catalog import SensorSpec
 
 REOPEN_FIRST_S = 0.5
-REOPEN_MAX_S = 5.0
-"""Below the 10 s within which a returned sensor must be in use again."""
+REOPEN_MAX_S = 4.0
+"""With what an SCD41 needs from there to its first value, below the 10 s within which a returned
+sensor must be in use again."""
 
 _log = structlog.get_logger()
 

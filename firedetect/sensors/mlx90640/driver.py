@@ -21,7 +21,7 @@ from firedetect.errors import (
 from firedetect.readings import SUBPAGE_WORDS, Sensor, SensorOpened, SubPage
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus
-from firedetect.sensors.mlx90640.calibration import commissioned_words
+from firedetect.sensors.mlx90640.calibration import check_eeprom, commissioned_words
 
 EEPROM_READS = 3
 """So many dumps are read at most to get two that are equal."""
@@ -101,6 +101,9 @@ class Mlx90640:
         """
         known = self._calibration
         eeprom = await self._dump(needed=known is None)
+        if known is None and eeprom is not None:
+            # Nothing could be computed with a bad one: opened again, it may be read well.
+            check_eeprom(eeprom)
         before = await self._read_word(CONTROL)
         self._control = (before & ~CONTROL_SET) | wanted_control(self._settings)
         await self._send(CONTROL.store(self._control))
