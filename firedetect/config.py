@@ -45,6 +45,18 @@ class ThermalSettings(Section):
     mask: Path | None = None
 
 
+class LeptonSettings(Section):
+    """The FLIR Lepton 3.5 on a PureThermal board (optional), instead of the MLX90640.
+
+    `device` is its video node, or a file of recorded frames. Without `telemetry` its frames do not
+    tell their resolution, and 0.01 K is assumed.
+    """
+
+    enabled: bool = False
+    device: Path = Path("/dev/video0")
+    telemetry: bool = True
+
+
 class GasSettings(Section):
     """The Grove Multichannel Gas Sensor v2."""
 
@@ -148,6 +160,7 @@ class Settings(BaseSettings):
 
     device: DeviceSettings = DeviceSettings()
     thermal: ThermalSettings = ThermalSettings()
+    lepton: LeptonSettings = LeptonSettings()
     gas: GasSettings = GasSettings()
     co2: Co2Settings = Co2Settings()
     air: AirSettings = AirSettings()
@@ -157,6 +170,13 @@ class Settings(BaseSettings):
     uplink: UplinkSettings = UplinkSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _one_array(self) -> Self:
+        if self.lepton.enabled and self.thermal.enabled:
+            msg = "there is one thermal array: for the Lepton set thermal.enabled = false"
+            raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(

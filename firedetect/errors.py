@@ -59,6 +59,10 @@ class NoFrameError(SensorError):
     """The sensor answers but has nothing new before the deadline: set it up again."""
 
 
+class FrozenError(NoFrameError):
+    """The sensor delivers the same frame again and again: set it up again."""
+
+
 class RecordingError(FiredetectError):
     """A recording or import folder cannot be used, or ends early; the message says where."""
 

@@ -112,7 +112,8 @@ class SensorOpened:
     (None if two reads never agreed) and what its temperatures are computed with: the words as they
     were when it was commissioned, the settings, what is added to every pixel (`offset_c`), pixels
     that proved bad beyond the maker's; `spread_c` is the spatial deviation of the scene then.
-    `problem` says why a calibration file is not used.
+    `problem` says why a calibration file is not used. An array that delivers `images` computes its
+    temperatures itself and has none of these.
     """
 
     t_ns: int
@@ -126,6 +127,7 @@ class SensorOpened:
     bad_pixels: tuple[int, ...] = ()
     spread_c: float = float("nan")
     problem: str = ""
+    images: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -66,8 +66,8 @@ def test_the_bus_device_is_loaded_and_belongs_to_the_groups_of_the_service():
     assert lines("modules-load.conf") == ["i2c-dev"]
     rules = lines("60-firedetect.rules")
     for rule in rules:
-        assert re.fullmatch(r'(?:[A-Z]+=?="[^"]+"(?:, )?)+', rule), rule
-    groups = {re.search(r'GROUP="(\w+)"', rule)[1] for rule in rules}
+        assert re.fullmatch(r'(?:[A-Z]+(?:\{\w+\})?[=+]?="[^"]+"(?:, )?)+', rule), rule
+    groups = set(re.findall(r'GROUP="(\w+)"', "\n".join(rules)))
     unit_text = (FOLDER / "firedetect.service").read_text()
     assert f"SupplementaryGroups={' '.join(sorted(groups, reverse=True))}" in unit_text
 

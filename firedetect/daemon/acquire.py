@@ -13,6 +13,7 @@ from firedetect.errors import (
     BusStuckError,
     CalibrationError,
     FrameRejectedError,
+    FrozenError,
     NoFrameError,
     SensorError,
     TornFrameError,
@@ -96,6 +97,7 @@ class _Reopen:
 _KINDS: tuple[tuple[type[SensorError], FaultKind], ...] = (
     (BusStuckError, FaultKind.BUS_STUCK),
     (CalibrationError, FaultKind.CALIBRATION),
+    (FrozenError, FaultKind.FROZEN),
     (NoFrameError, FaultKind.NO_FRAME),
     (TornFrameError, FaultKind.TORN),
     (FrameRejectedError, FaultKind.IMPLAUSIBLE),

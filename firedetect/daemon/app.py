@@ -70,7 +70,7 @@ def _stop_if_failed(task: asyncio.Task[None], stop: asyncio.Event) -> None:
 
 
 async def _stop(parts: Parts, supervised: list[asyncio.Task[None]], clock: Clock) -> None:
-    """End in order: no new events, then what is queued, then outputs, state, buses."""
+    """End in order: no new events, then what is queued, then outputs, state, buses, cameras."""
     for task in supervised:
         task.cancel()
     await asyncio.wait(supervised)
@@ -85,8 +85,7 @@ async def _stop(parts: Parts, supervised: list[asyncio.Task[None]], clock: Clock
     if parts.cloud is not None:
         await parts.cloud.close()
     await parts.keeper.close(parts.detector.pipeline.remembered(clock.monotonic_ns()))
-    for bus in parts.buses.values():
-        await bus.close()
+    await parts.wiring.close()
 
 
 def _announce(settings: Settings, parts: Parts, memory: Memory, clock: Clock) -> None:
@@ -116,7 +115,7 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     """List every task by name."""
     tasks, clock = parts.tasks, around.clock
     for spec in parts.sensors:
-        driver = spec.factory(parts.buses[spec.bus], clock, around.powered_s)
+        driver = spec.factory(parts.wiring, clock, around.powered_s)
         if isinstance(driver, Hearing):
             parts.detector.on_reading += (driver.heard,)
         interval_s = partial(_interval_s, spec, parts.remote)

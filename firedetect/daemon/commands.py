@@ -20,7 +20,7 @@ from firedetect.daemon.logs import configure_logging
 from firedetect.daemon.notify import is_service
 from firedetect.daemon.parts import Surroundings
 from firedetect.daemon.replay import Summary
-from firedetect.daemon.sources import ports_of, powered_of
+from firedetect.daemon.sources import wires_of
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import UplinkError
 from firedetect.outputs.local import GpioLines
@@ -48,11 +48,13 @@ def run(
     json_out = BackgroundStream(sys.stdout, end_unread=True) if json_lines else None
     configure_logging(settings.log, log_out)
     clock = SystemClock()
+    wires = wires_of(settings, simulate, clock)
     around = Surroundings(
         clock=clock,
-        open_port=ports_of(settings, simulate, clock),
+        open_port=wires.open_port,
+        open_frames=wires.open_frames,
         lines=GpioLines(settings.outputs) if settings.outputs.enabled and not simulate else None,
-        powered_s=powered_of(simulate),
+        powered_s=wires.powered_s,
         listeners=(partial(_write_json, json_out),) if json_out is not None else (),
         record=record,
         duration_s=duration_s,
@@ -113,10 +115,12 @@ def play(
     summary = Summary()
     with tempfile.TemporaryDirectory(prefix="firedetect-") as folder:
         device = settings.device.model_copy(update={"data_dir": Path(folder)})
+        wires = wires_of(settings, name, clock)
         around = Surroundings(
             clock=clock,
-            open_port=ports_of(settings, name, clock),
-            powered_s=powered_of(name),
+            open_port=wires.open_port,
+            open_frames=wires.open_frames,
+            powered_s=wires.powered_s,
             listeners=(summary.hear, hear),
             record=record,
             duration_s=duration_s or find_scenario(name).duration_s,

@@ -1,10 +1,9 @@
 """The parts of a daemon and how they are joined: the one place where they all meet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from firedetect.clock import Clock
@@ -38,9 +37,11 @@ from firedetect.outputs.local import Lines
 from firedetect.pipeline import Pipeline
 from firedetect.readings import SettingsChanged
 from firedetect.sensors.base import since_boot_s
-from firedetect.sensors.bus import I2cBus, I2cPort
+from firedetect.sensors.bus import I2cPort
 from firedetect.sensors.catalog import SensorSpec, configured
+from firedetect.sensors.frames import OpenFrames, frames_of
 from firedetect.sensors.recording import RecordingWriter
+from firedetect.sensors.wiring import Wiring
 from firedetect.storage.slots import Slots
 from firedetect.web.view import LiveView
 
@@ -49,10 +50,11 @@ OpenPort = Callable[[int], I2cPort]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What differs between a Pi, a simulation and a test: buses, outputs, time, listeners."""
+    """What differs between a Pi, a simulation and a test: wiring, outputs, time, listeners."""
 
     clock: Clock
     open_port: OpenPort
+    open_frames: OpenFrames = frames_of
     lines: Lines | None = None
     powered_s: Callable[[], float] = since_boot_s
     listeners: tuple[Callable[[Outcome], None], ...] = ()
@@ -70,7 +72,7 @@ class Parts:
     troubles: Troubles
     detector: Detector
     sensors: tuple[SensorSpec, ...]
-    buses: Mapping[int, I2cBus]
+    wiring: Wiring
     keeper: Keeper
     siren: Siren | None
     view: LiveView
@@ -183,16 +185,12 @@ def assemble(
         on_reading=(view.reading, sensing.heard, handlers.reading, places.reading),
         recorder=recorder,
     )
-    buses = {
-        number: I2cBus(f"i2c-{number}", partial(around.open_port, number))
-        for number in {spec.bus for spec in sensors}
-    }
     return Parts(
         queue=queue,
         troubles=troubles,
         detector=detector,
         sensors=sensors,
-        buses=buses,
+        wiring=Wiring(around.open_port, around.open_frames),
         keeper=keeper,
         siren=siren,
         view=view,

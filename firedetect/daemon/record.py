@@ -23,6 +23,7 @@ from firedetect.readings import (
     Sensor,
     SensorFault,
     SubPage,
+    ThermalImage,
 )
 from firedetect.sensors.catalog import configured
 from firedetect.sensors.recording import RecordingWriter
@@ -66,6 +67,7 @@ async def _record(
 
 _READING_OF: dict[type[Event], Sensor] = {
     SubPage: Sensor.THERMAL,
+    ThermalImage: Sensor.THERMAL,
     GasCounts: Sensor.GAS,
     Co2Reading: Sensor.CO2,
     AirReading: Sensor.AIR,

@@ -71,7 +71,7 @@ def _hardware(
         yield Finding("sensors", "fail", "none is enabled", "enable [thermal] or [gas]")
         return
     looks: list[BusLook] = []
-    for number in sorted({spec.bus for spec in specs}):
+    for number in sorted({spec.bus for spec in specs if spec.bus is not None}):
         yield from guarded(f"bus i2c-{number}", partial(_bus, host, settings, number, looks))
     yield from guarded("thermal rate", lambda: buses.examine_rate(settings, tuple(looks)))
     images = all(kernel.is_compiled for kernel in kernels())

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 from firedetect.clock import Clock, SystemClock
 from firedetect.outputs.local import find_chip
 from firedetect.sensors.bus import I2cPort, open_i2c
+from firedetect.sensors.frames import OpenFrames, frames_of
 
 _T = TypeVar("_T")
 
@@ -48,6 +49,7 @@ class Host:
     may: Callable[[Path, int], bool] = os.access
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     open_i2c: Callable[[int], I2cPort] = open_i2c
+    open_frames: OpenFrames = frames_of
     find_chip: Callable[[str], str] = find_chip
     play: Play = asyncio.run
 

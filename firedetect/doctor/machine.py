@@ -101,16 +101,19 @@ def examine_heat(host: Host) -> Finding:
 
 
 def examine_user(host: Host, settings: Settings) -> Finding:
-    """Tell whether this user may use buses and outputs."""
+    """Tell whether this user may use buses, camera and outputs."""
     if host.user == ROOT_USER:
         return Finding("user", "ok", "root, who may use everything; the service may less")
-    wanted = ["i2c", "gpio"] if settings.outputs.enabled else ["i2c"]
+    wanted = {"i2c": "buses"}
+    wanted |= {"video": "cameras"} if settings.lepton.enabled else {}
+    wanted |= {"gpio": "outputs"} if settings.outputs.enabled else {}
     missing = [group for group in wanted if group not in host.groups]
     if missing:
         return Finding(
             "user",
             "warn",
-            f"{host.user} is not in {' and '.join(missing)}: buses or outputs stay closed",
+            f"{host.user} is not in {' and '.join(missing)}: "
+            f"{' or '.join(wanted[group] for group in missing)} stay closed",
             f"sudo usermod -aG {','.join(missing)} {host.user}, then log in again",
         )
     return Finding("user", "ok", f"{host.user}, in {' and '.join(wanted)}")

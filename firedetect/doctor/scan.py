@@ -78,7 +78,9 @@ def known_addresses(settings: Settings) -> dict[int, Sensor]:
     """Return every address at which one of our sensors can be, in order."""
     usual = {0x08: Sensor.GAS, 0x33: Sensor.THERMAL, 0x62: Sensor.CO2}
     usual |= {0x76: Sensor.AIR, 0x77: Sensor.AIR}
-    wanted = {spec.address: spec.sensor for spec in configured(settings)}
+    wanted = {
+        spec.address: spec.sensor for spec in configured(settings) if spec.address is not None
+    }
     return dict(sorted((usual | wanted).items()))
 
 

@@ -21,15 +21,22 @@ from firedetect.errors import (
 )
 from firedetect.readings import AirReading, Sensor, SensorFault, SensorOpened, SubPage, ThermalImage
 from firedetect.sensors.base import Driver
-from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.catalog import SensorSpec, configured
 from firedetect.sensors.mlx90640.images import ImageAssembler
+from firedetect.sensors.wiring import Wiring
 
 READ_LIMIT_S: Final = 8.0
 """An SCD41 has its first value after six."""
 SUBPAGES: Final = 6
 """So many are read for an image; fewer at the slowest rates would do."""
+REJECTED_MAX: Final = 1
+REJECTED_IMAGES_MAX: Final = 20
+"""The shutter of a camera may be closed for a second or two."""
 
+_CABLE: Final = (
+    "check its plug and cable, that the user is in the group video, and lepton.device "
+    "(v4l2-ctl --list-devices)"
+)
 _PINS: Final = "check 3.3 V, ground, SDA (pin 3 on bus 1), SCL (pin 5), pull-ups"
 
 
@@ -43,6 +50,9 @@ def examine_sensors(
     usable = {look.number: look for look in looks if not look.closed and not look.held}
     air_c = math.nan
     for spec in sorted(configured(settings), key=lambda spec: spec.sensor is not Sensor.AIR):
+        if spec.bus is None:
+            yield from guarded(_name(spec), _Reading(host, spec, None).examine)
+            continue
         look = usable.get(spec.bus)
         if look is None:
             # The finding of its bus says what to do first.
@@ -77,41 +87,47 @@ class _Reading:
 
     def examine(self) -> Iterator[Finding]:
         """Open the sensor, take some readings, yield the finding."""
-        readings = SUBPAGES if self._spec.sensor is Sensor.THERMAL else 1
-        yield self._host.play(self._examine(readings))
+        yield self._host.play(self._examine())
 
-    async def _examine(self, readings: int) -> Finding:
+    async def _examine(self) -> Finding:
         spec = self._spec
-        name = _name(spec)
-        bus = I2cBus(f"i2c-{spec.bus}", partial(self._host.open_i2c, spec.bus))
-        driver = spec.factory(bus, self._host.clock)
+        name, pins = _name(spec), _pins(spec)
+        wiring = Wiring(self._host.open_i2c, self._host.open_frames)
+        driver = spec.factory(wiring, self._host.clock)
         try:
             async with asyncio.timeout(READ_LIMIT_S):
                 self.opened = await driver.open()
-                for _ in range(readings):
-                    await self._read(driver)
+                await self._take(driver)
         except TimeoutError:
-            return Finding(name, "fail", f"no reading within {READ_LIMIT_S:.0f} s", _PINS)
+            return Finding(name, "fail", f"no reading within {READ_LIMIT_S:.0f} s", pins)
         except FiredetectError as error:
             if self._silent is not None and isinstance(error, BusError):
                 return self._silent
-            return Finding(name, "fail", str(error), _advice(error))
+            return Finding(name, "fail", str(error), _advice(spec, error))
         finally:
-            await bus.close()
+            await wiring.close()
         if self.last is None:
-            return Finding(name, "fail", "no reading is whole", _advice(BusError()))
-        if bus.retries:
+            return Finding(name, "fail", "no reading is whole", _advice(spec, BusError()))
+        if wiring.retries:
             return Finding(
-                name, "warn", f"delivers, but transfers had to be repeated: {bus.retries}", _PINS
+                name, "warn", f"delivers, but transfers had to be repeated: {wiring.retries}", pins
             )
         return Finding(name, "ok", "answers and delivers a reading")
 
-    async def _read(self, driver: Driver) -> None:
+    async def _take(self, driver: Driver) -> None:
+        if self._spec.bus is None:
+            while self.last is None:
+                await self._read(driver, REJECTED_IMAGES_MAX)
+            return
+        for _ in range(SUBPAGES if self._spec.sensor is Sensor.THERMAL else 1):
+            await self._read(driver, REJECTED_MAX)
+
+    async def _read(self, driver: Driver, rejected_max: int) -> None:
         try:
             self.last = await driver.read()
         except FrameRejectedError:
             self._rejected += 1
-            if self._rejected > 1:
+            if self._rejected > rejected_max:
                 raise
             return
         if isinstance(self.last, SubPage):
@@ -162,10 +178,21 @@ def _silent(
 
 
 def _name(spec: SensorSpec) -> str:
-    return f"sensor {spec.sensor} at 0x{spec.address:02x}"
+    return f"sensor {spec.sensor} at {spec.place}"
 
 
-def _advice(error: FiredetectError) -> str:
+def _pins(spec: SensorSpec) -> str:
+    return _CABLE if spec.bus is None else _PINS
+
+
+def _advice(spec: SensorSpec, error: FiredetectError) -> str:
+    if spec.bus is not None:
+        return _advice_on_bus(error)
+    gone = isinstance(error, BusError | NoFrameError)
+    return _CABLE if gone else "set the camera as docs/wiring.md says"
+
+
+def _advice_on_bus(error: FiredetectError) -> str:
     if isinstance(error, CalibrationError):
         return "its calibration memory is read with errors: cable, supply, then another sensor"
     if isinstance(error, BusError):

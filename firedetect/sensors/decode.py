@@ -15,7 +15,7 @@ class Decoder:
         if isinstance(event, SubPage):
             decoded = self._images.feed(event)
             return () if decoded is None else (decoded,)
-        if isinstance(event, SensorOpened) and event.sensor is Sensor.THERMAL:
+        if isinstance(event, SensorOpened) and event.sensor is Sensor.THERMAL and not event.images:
             said = self._images.feed(event)
             return (event,) if said is None else (event, said)
         return (event,)

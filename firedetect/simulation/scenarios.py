@@ -1,6 +1,5 @@
 """The named scenarios that the emulated sensors play: fixed episodes, told in seconds."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,38 +23,43 @@ class Scenario:
     name: str
     summary: str
     duration_s: float
-    build: Callable[[], Episode]
+    family: str
+    seed: int
+    choice: Choice
+
+    def build(self, lens: str = "narrow") -> Episode:
+        """Return the episode as an array behind this lens sees it; places vary with the lens."""
+        return draw_episode(self.family, (self.seed,), replace(self.choice, lens=lens))
 
 
 def _fixed(
     family: str, seed: int, lead_s: float, *, people: bool | None = None
-) -> Callable[[], Episode]:
-    choice = replace(_EMULATED, lead_s=lead_s, ambient_c=21.5, people=people)
-    return lambda: draw_episode(family, (seed,), choice)
+) -> tuple[str, int, Choice]:
+    return family, seed, replace(_EMULATED, lead_s=lead_s, ambient_c=21.5, people=people)
 
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         Scenario(
-            "quiet-room", "nobody there, nothing happens", 120.0, _fixed("quiet-room", 98, 60)
+            "quiet-room", "nobody there, nothing happens", 120.0, *_fixed("quiet-room", 98, 60)
         ),
-        Scenario("people", "people walk about and sit down", 120.0, _fixed("people", 2, 20)),
+        Scenario("people", "people walk about and sit down", 120.0, *_fixed("people", 2, 20)),
         Scenario(
-            "kettle", "a kettle is switched on at 15 s and boils", 150.0, _fixed("kettle", 1, 15)
+            "kettle", "a kettle is switched on at 15 s and boils", 150.0, *_fixed("kettle", 1, 15)
         ),
-        Scenario("candle", "a candle is lit at 15 s", 120.0, _fixed("candles", 1, 15)),
+        Scenario("candle", "a candle is lit at 15 s", 120.0, *_fixed("candles", 1, 15)),
         Scenario(
             "waste-bin",
             "a bin catches fire at 15 s in view of the array",
             90.0,
-            _fixed("small", 4, 15, people=False),
+            *_fixed("small", 4, 15, people=False),
         ),
         Scenario(
             "smoulder",
             "upholstery glows out of view from 70 s on: gas, no heat",
             400.0,
-            _fixed("smoulder-hidden", 1, 70),
+            *_fixed("smoulder-hidden", 1, 70),
         ),
     )
 }
@@ -74,8 +78,6 @@ def find_scenario(name: str) -> Scenario:
             f"family of {', '.join(family_names())}"
         )
 
-    def build() -> Episode:
-        return draw_episode(family, (int(seed),), _EMULATED)
-
-    episode = build()
-    return Scenario(name, episode.happening.cause, episode.duration_s - 1.0, build)
+    episode = draw_episode(family, (int(seed),), _EMULATED)
+    cause, lasts_s = episode.happening.cause, episode.duration_s - 1.0
+    return Scenario(name, cause, lasts_s, family, int(seed), _EMULATED)

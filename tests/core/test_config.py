@@ -266,3 +266,25 @@ def test_a_second_path_without_a_first_one_is_refused(tmp_path):
         load_settings(path)
     path.write_text(path.read_text() + 'endpoint = "127.0.0.1"\n')
     assert load_settings(path).uplink.second_path_url == "http://127.0.0.1:1/alarm"
+
+
+def test_the_lepton_is_off_and_may_be_a_file_of_frames(written):
+    assert not Settings().lepton.enabled
+    path = written(
+        "[thermal]\nenabled = false\n[lepton]\nenabled = true\n"
+        'device = "/tmp/frames.y16"\ntelemetry = false\n'
+    )
+    lepton = load_settings(path).lepton
+    assert (lepton.enabled, str(lepton.device), lepton.telemetry) == (
+        True,
+        "/tmp/frames.y16",  # noqa: S108 - a name, nothing is written there
+        False,
+    )
+
+
+def test_two_thermal_arrays_are_refused_with_what_to_do(written, monkeypatch):
+    path = written("[lepton]\nenabled = true\n")
+    assert "one thermal array: for the Lepton set thermal.enabled = false" in refused(path)
+    monkeypatch.setenv("FIREDETECT_THERMAL__ENABLED", "false")
+    assert load_settings(path).lepton.enabled
+    assert "lepton.emissivity: unknown key" in refused(written("[lepton]\nemissivity = 0.9\n"))

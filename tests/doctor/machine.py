@@ -20,6 +20,7 @@ from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource
 from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.errors import BusError
 from firedetect.model.bundle import write_bundle
+from firedetect.sensors.frames import FrameSource, V4l2Frames
 from tests.core.bundles import trained
 from tests.drivers.rig import EEPROM, room
 
@@ -57,6 +58,7 @@ class Pi:
             1: {0x33: self.array, 0x76: self.air},
             2: {0x08: self.gas, 0x62: self.co2},
         }
+        self.board: FrameSource | None = None
         self.bauds = {1: 400_000, 2: 100_000}
         self.spoil: list[Callable[[dict[int, EmulatedBus]], object]] = []
         self.settings: dict[str, dict[str, object]] = {
@@ -121,6 +123,7 @@ class Pi:
             may=lambda path, _mode: str(path).removeprefix(str(self.root)) not in self.denied,
             free_bytes=lambda _path: self.free,
             open_i2c=open_i2c,
+            open_frames=lambda *_device: self.board or V4l2Frames(self.root / "dev/video0", 122),
             find_chip=find_chip,
             play=lambda main: run_virtual(main, self.clock),
         )

@@ -23,11 +23,13 @@ from firedetect.doctor.host import Host, run_command, this_machine
 from firedetect.doctor.machine import examine_board, examine_kernel, examine_power
 from firedetect.doctor.model import Kernel, examine_kernels, loaded_kernels
 from firedetect.doctor.scan import PROBES, BusLook, known_addresses
+from firedetect.emulator.lepton import LeptonBoard
 from firedetect.sensors.catalog import configured
 from firedetect.sensors.mlx90640 import rate
 from firedetect.sensors.mlx90640.driver import EEPROM, RAM
 from firedetect.storage.folder import DataFolder
 from tests.doctor.machine import DATA, Pi
+from tests.drivers.rig import room_of_lepton
 
 WIRING = (Path(__file__).parents[2] / "docs" / "wiring.md").read_text()
 SECONDS = 20.0
@@ -293,3 +295,72 @@ def test_the_kernels_of_the_detector_are_known():
     names = {kernel.name for kernel in loaded_kernels()}
     if names:  # none when they run as plain Python
         assert {"flow_magnitude", "_celsius"} <= names
+
+
+def with_lepton(pi, board):
+    """Put a Lepton in place of the MLX90640."""
+    del pi.devices[1][0x33]
+    pi.settings["thermal"] = {"enabled": False}
+    pi.settings["lepton"] = {"enabled": True}
+    pi.groups |= {"video"}
+    pi.board = board
+    return {finding.name: finding for finding in pi.findings()}
+
+
+def lepton_board(pi):
+    return LeptonBoard(pi.clock, room_of_lepton)
+
+
+def test_a_lepton_is_opened_and_read_at_its_device(tmp_path):
+    pi = Pi(tmp_path)
+    found = with_lepton(pi, lepton_board(pi))
+    assert found["sensor thermal at /dev/video0"].state == "ok"
+    assert found["sensor air at 0x76"].state == "ok"
+    # It hangs on no bus, and has neither rate nor EEPROM nor calibration of ours.
+    assert "thermal" not in found["bus i2c-1"].detail
+    assert not {"thermal rate", "thermal eeprom", "thermal image"} & set(found)
+    assert found["user"].detail == "pi, in i2c and video and gpio"
+    assert not any("check itself failed" in finding.detail for finding in found.values())
+
+
+def test_a_lepton_alone_needs_no_bus(tmp_path):
+    pi = Pi(tmp_path)
+    for section in ("gas", "co2", "air"):
+        pi.settings[section] = {"enabled": False}
+    found = with_lepton(pi, lepton_board(pi))
+    assert found["sensor thermal at /dev/video0"].state == "ok"
+    assert not any(name.startswith("bus ") for name in found)
+
+
+def test_a_lepton_behind_its_shutter_is_waited_for(tmp_path):
+    pi = Pi(tmp_path)
+    board = lepton_board(pi)
+    board.correct(1.5)
+    assert with_lepton(pi, board)["sensor thermal at /dev/video0"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "advised"),
+    [
+        (lambda board: setattr(board.faults, "unplugged", True), "does not exist", "group video"),
+        (lambda board: setattr(board.faults, "stalled", True), "no frame comes", "cable"),
+        (lambda board: setattr(board, "tlinear", False), "TLinear is off", "docs/wiring.md"),
+    ],
+    ids=["gone", "silent", "raw"],
+)
+def test_a_lepton_that_does_not_deliver_is_explained(tmp_path, spoil, said, advised):
+    pi = Pi(tmp_path)
+    board = lepton_board(pi)
+    spoil(board)
+    finding = with_lepton(pi, board)["sensor thermal at /dev/video0"]
+    assert finding.failed
+    assert said in finding.detail
+    assert advised in finding.advice
+
+
+def test_a_user_without_the_camera_is_told(tmp_path):
+    pi = Pi(tmp_path)
+    pi.groups = frozenset({"i2c", "gpio"})
+    pi.settings["thermal"], pi.settings["lepton"] = {"enabled": False}, {"enabled": True}
+    finding = next(finding for finding in pi.findings() if finding.name == "user")
+    assert finding.detail == "pi is not in video: cameras stay closed"

@@ -5,19 +5,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from firedetect.clock import ManualClock, run_virtual
-from firedetect.config import AirSettings, Co2Settings, GasSettings, ThermalSettings
+from firedetect.clock import NS_PER_S, ManualClock, run_virtual
+from firedetect.config import (
+    AirSettings,
+    Co2Settings,
+    GasSettings,
+    LeptonSettings,
+    ThermalSettings,
+)
 from firedetect.emulator.bme280 import Bme280Chip, Trim
 from firedetect.emulator.bus import EmulatedBus, EmulatedDevice
 from firedetect.emulator.eeprom import encode_eeprom, typical_terms
 from firedetect.emulator.grove import GroveBoard
+from firedetect.emulator.lepton import LeptonBoard
 from firedetect.emulator.mlx90640 import Mlx90640Chip, SceneSource, Source
 from firedetect.emulator.scd41 import Scd41Chip
 from firedetect.errors import FrameRejectedError, SensorError
 from firedetect.readings import SensorOpened, ThermalImage
 from firedetect.sensors.bme280 import Bme280
 from firedetect.sensors.bus import I2cBus
+from firedetect.sensors.frames import Camera, FrameSource
 from firedetect.sensors.grove_gas import GroveGas
+from firedetect.sensors.lepton import Lepton
 from firedetect.sensors.mlx90640.driver import Mlx90640
 from firedetect.sensors.mlx90640.images import ImageAssembler
 from firedetect.sensors.scd41 import Scd41
@@ -123,3 +132,48 @@ class Air:
         self.faults = self.wire.faults(0x76)
         self.bus = I2cBus("i2c-1", lambda: self.wire)
         self.driver = Bme280(self.bus, AirSettings(), self.clock, powered_s=lambda: 1000.0)
+
+
+def room_of_lepton(_t_s: float = 0.0) -> np.ndarray:
+    return np.linspace(18.0, 26.0, 120 * 160).reshape(120, 160)
+
+
+class LeptonCamera:
+    """PureThermal board, camera and driver; `errors` are what reads refused, with their times."""
+
+    def __init__(
+        self,
+        scene: Callable[[float], np.ndarray] = room_of_lepton,
+        *,
+        telemetry: bool = True,
+        noise_steps: int = 1,
+        source: Callable[[LeptonBoard], FrameSource] = lambda board: board,
+    ) -> None:
+        self.clock = ManualClock(monotonic_ns=7_000_000_123)
+        self.board = LeptonBoard(self.clock, scene, telemetry=telemetry, noise_steps=noise_steps)
+        self.faults = self.board.faults
+        self.camera = Camera("/dev/video0", lambda: source(self.board))
+        self.settings = LeptonSettings(enabled=True, telemetry=telemetry)
+        self.driver = Lepton(self.camera, self.settings, self.clock, powered_s=lambda: 1000.0)
+        self.errors: list[tuple[float, SensorError]] = []
+
+    @property
+    def now_s(self) -> float:
+        return self.clock.monotonic_ns() / NS_PER_S
+
+    def open(self) -> SensorOpened:
+        return run_virtual(self.driver.open(), self.clock)
+
+    def read(self) -> ThermalImage:
+        return run_virtual(self.driver.read(), self.clock)
+
+    def run(self, seconds: float) -> list[ThermalImage]:
+        """Read for `seconds`; return the images, keep what was rejected."""
+        images = []
+        end_s = self.now_s + seconds
+        while self.now_s < end_s:
+            try:
+                images.append(self.read())
+            except FrameRejectedError as error:
+                self.errors.append((self.now_s, error))
+        return images

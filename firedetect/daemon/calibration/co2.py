@@ -14,6 +14,7 @@ from firedetect.daemon.calibration.when import now_text
 from firedetect.daemon.sources import Wires, listening, wires_of
 from firedetect.errors import FiredetectError
 from firedetect.readings import Sensor
+from firedetect.sensors.catalog import configured
 from firedetect.sensors.scd41 import Scd41
 
 
@@ -81,8 +82,9 @@ async def recalibrate(
     """Do what `calibrate_co2` says, without its asking who holds the sensors."""
     session = Co2Session(target_ppm)
     only = {
-        "thermal": settings.thermal.model_copy(update={"enabled": False}),
-        "gas": settings.gas.model_copy(update={"enabled": False}),
+        spec.section: getattr(settings, spec.section).model_copy(update={"enabled": False})
+        for spec in configured(settings)
+        if spec.sensor not in (Sensor.CO2, Sensor.AIR)
     }
     async with listening(settings.model_copy(update=only), wires, clock) as heard:
         sensor = heard.drivers[Sensor.CO2]

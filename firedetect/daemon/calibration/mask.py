@@ -13,6 +13,8 @@ from firedetect.errors import FiredetectError
 
 def propose_mask(settings: Settings) -> MaskProposal:
     """Return a mask of what was hot on several days; raises FiredetectError with the reason."""
+    if settings.lepton.enabled:
+        raise FiredetectError("the array is a Lepton: hot places are learnt of an MLX90640 only")
     path = mask_path(settings)
     present = load_mask(path) if path.exists() else None
     found = load_hot_places(settings.device.data_dir).proposal(present)

@@ -28,6 +28,11 @@ def calibrate_thermal(
     Raises FiredetectError if there is no array, if the detector holds the buses, or with the
     reason why nothing could be found out.
     """
+    if settings.lepton.enabled:
+        raise FiredetectError(
+            "the array is a Lepton: its calibration and its emissivity are kept in the camera, "
+            "there is nothing to calibrate here"
+        )
     if not settings.thermal.enabled:
         raise FiredetectError("there is no array: thermal.enabled is false")
     take_sensors(settings, simulate)
