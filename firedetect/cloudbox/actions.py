@@ -11,11 +11,19 @@ from typing import Any, Final
 from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from firedetect.clock import Clock
 from firedetect.cloudbox.aws import Aws
 from firedetect.cloudbox.functions import Functions
+from firedetect.cloudbox.parts import (
+    DynamoAction,
+    FirehoseAction,
+    RepublishAction,
+    S3Action,
+    SqsAction,
+)
 from firedetect.cloudbox.rules import Step
 from firedetect.cloudbox.rules_values import Occasion
-from firedetect.cloudbox.tier import DynamoAction, RepublishAction, S3Action, SqsAction
+from firedetect.cloudbox.streams import Streams
 from firedetect.cloudbox.wire import JsonObject, encoded
 from firedetect.errors import BoxError
 
@@ -28,8 +36,9 @@ Publish = Callable[[str, bytes], Any]
 class Actions:
     """Does actions on the box's AWS and its functions; every one within a time limit."""
 
-    def __init__(self, aws: Aws, functions: Functions, publish: Publish) -> None:
+    def __init__(self, aws: Aws, functions: Functions, publish: Publish, clock: Clock) -> None:
         self._aws = aws
+        self._streams = Streams(aws.client, clock)
         self._functions = functions
         self._publish = publish
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rule-action")
@@ -50,6 +59,8 @@ class Actions:
             await self._in_thread(self._put_object, action.s3, step.text(occasion), selected)
         elif action.sqs is not None:
             await self._in_thread(self._send, action.sqs, selected)
+        elif action.firehose is not None:
+            await self._in_thread(self._put_record, action.firehose, selected)
         elif action.republish is not None:
             await self._republish(action.republish, step.text(occasion), selected)
 
@@ -78,6 +89,9 @@ class Actions:
 
     def _put_object(self, action: S3Action, key: str, selected: JsonObject) -> None:
         self._aws.client("s3").put_object(Bucket=action.bucketName, Key=key, Body=encoded(selected))
+
+    def _put_record(self, action: FirehoseAction, selected: JsonObject) -> None:
+        self._streams.put(action.deliveryStreamName, encoded(selected), action.separator.encode())
 
     def _send(self, action: SqsAction, selected: JsonObject) -> None:
         body = encoded(selected)

@@ -72,6 +72,8 @@ def _welcome(box: Box, *, as_json: bool) -> None:
     print(
         f"cloud in a box: MQTT on {said['endpoint']}:{said['port']}, AWS on "
         f"{said['aws_endpoint']}; all about it in {box.folder / 'box.json'}\n"
+        f"{len(said['stacks'])} stacks of deploy/templates are created; recorded only: "
+        f"{', '.join(said['recorded_only'])}\n"
         "hear every detector:\n"
         f"  mosquitto_sub -V 5 -h localhost -p {said['port']} --cafile {said['ca']} "
         f"--cert {operator['certificate']} --key {operator['key']} -v -t 'firedetect/#'\n"

@@ -5,13 +5,18 @@ import os
 import socket
 import threading
 import urllib.request
+from collections.abc import Callable
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 
+from firedetect.cloudbox import moto_parts
 from firedetect.cloudbox.broker import HOST
-from firedetect.cloudbox.tier import TablePart, Tier
+from firedetect.cloudbox.deployed import Deployed, deploy
+from firedetect.cloudbox.moto_parts import Invoke
+from firedetect.cloudbox.tier import Tier
+from firedetect.cloudbox.wire import JsonObject, encoded
 from firedetect.contract.names import PEOPLE_TOPIC
 from firedetect.errors import BoxError
 
@@ -27,13 +32,24 @@ _CLIENT: Final = Config(
 
 
 class Aws:
-    """The server and its clients; `start` blocks for about two seconds.
+    """The server and its clients; `start` blocks for some seconds.
 
-    What is in it is gone with the process.
+    What is in it is gone with the process. `invoke` runs a function, `function_url` is where the
+    web reaches one; state machines wait `scale` times as long as they say.
     """
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(
+        self,
+        tier: Tier,
+        invoke: Invoke,
+        function_url: Callable[[str], str],
+        scale: float = 1.0,
+    ) -> None:
         self._tier = tier
+        self._invoke = invoke
+        self.function_url = function_url
+        self._scale = scale
+        self.deployed: Deployed | None = None
         self._server: Any = None
         self._thread: threading.Thread | None = None
         # Taken now and kept: a port that is only looked up may be another's when it is needed.
@@ -95,6 +111,10 @@ class Aws:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Where state machines find functions.
+            "MOTO_PORT": str(self._port),
+            # Standard output is for what people are told, and nobody reads metrics here.
+            "POWERTOOLS_METRICS_DISABLED": "true",
             # A proxy for the way out is none for this computer.
             "NO_PROXY": HOST,
             "no_proxy": HOST,
@@ -137,7 +157,7 @@ class Aws:
         address = f"{self.endpoint}/moto-api/reset"
         reset = urllib.request.Request(address, method="POST")  # noqa: S310 - our own server
         with urllib.request.urlopen(reset, timeout=_START_LIMIT_S):  # noqa: S310 - our own server
-            self._make()
+            self.deployed = self._make()
 
     def _stop(self) -> None:
         with self._lock:
@@ -151,36 +171,21 @@ class Aws:
             self._server = None
         self._socket.close()
 
-    def _make(self) -> None:
+    def _not_sent(self, queue: str, record: JsonObject) -> None:
+        """Keep what a service did not take, where failures wait."""
+        url = self.queue_url(queue.rsplit(":", 1)[-1])
+        self.client("sqs").send_message(QueueUrl=url, MessageBody=encoded(record).decode())
+
+    def _make(self) -> Deployed:
+        moto_parts.extend_types(self.client, self.function_url)
+        moto_parts.run_functions(self._invoke)
+        moto_parts.scale_waits(self._scale)
+        moto_parts.send_to_destinations(self._not_sent)
+        deployed = deploy(self._tier, self.client)
         sqs, sns = self.client("sqs"), self.client("sns")
-        for queue in (*self._tier.queues, PEOPLE_QUEUE):
-            sqs.create_queue(QueueName=queue)
-        for topic in self._tier.topics:
-            sns.create_topic(Name=topic)
+        sqs.create_queue(QueueName=PEOPLE_QUEUE)
         queue_arn = f"arn:aws:sqs:{self._tier.region}:{self._tier.account}:{PEOPLE_QUEUE}"
         sns.subscribe(
             TopicArn=self._tier.topic_arn(PEOPLE_TOPIC), Protocol="sqs", Endpoint=queue_arn
         )
-        self.client("s3").create_bucket(
-            Bucket=self._tier.bucket,
-            CreateBucketConfiguration={"LocationConstraint": self._tier.region},
-        )
-        for name, table in self._tier.tables.items():
-            _make_table(self.client("dynamodb"), name, table)
-
-
-def _make_table(dynamodb: Any, name: str, table: TablePart) -> None:  # noqa: ANN401 - see above
-    keys = [(table.hash_key, "HASH")]
-    if table.range_key is not None:
-        keys.append((table.range_key, "RANGE"))
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    if table.time_to_live is not None:
-        dynamodb.update_time_to_live(
-            TableName=name,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": table.time_to_live},
-        )
+        return deployed

@@ -25,21 +25,25 @@ from firedetect.cloudbox.database import open_database
 from firedetect.cloudbox.dataplane import DataPlane
 from firedetect.cloudbox.defender import Defender
 from firedetect.cloudbox.desk import Desk, publish_all
+from firedetect.cloudbox.function_urls import FunctionUrls
 from firedetect.cloudbox.functions import RETRY_DELAYS_S, Functions
 from firedetect.cloudbox.hook import HolderOnly
 from firedetect.cloudbox.jobs import Jobs
 from firedetect.cloudbox.people import People, Told
 from firedetect.cloudbox.provisioning import Provisioning
 from firedetect.cloudbox.rules import RuleEngine, compiled
+from firedetect.cloudbox.rules_sql import parse
 from firedetect.cloudbox.shadows import Shadows
-from firedetect.cloudbox.tier import Tier
-from firedetect.cloudbox.wire import JsonObject, Service
+from firedetect.cloudbox.stack_types import RECORDED
+from firedetect.cloudbox.tier import Tier, merged
+from firedetect.cloudbox.wire import JsonObject, Service, decoded
 from firedetect.errors import BoxError, FolderInUseError, StorageError
 from firedetect.storage.folder import DataFolder
 
 READY_LIMIT_S: Final = 60.0
 RESTART_PAUSE_S: Final = 0.5
 DESCRIPTION: Final = "box.json"
+HOOK: Final = "firedetect-provisioning-hook"
 _CLIENT_ID: Final = "firedetect-cloud"
 
 _log = structlog.get_logger()
@@ -70,13 +74,16 @@ class Box:
         self._tier = tier
         self._options = options or Options()
         self._clock = self._options.clock
-        self._rules = compiled(tier.rules)
-        self._environment = tier.environment()
+        self._queries = [parse(sql) for sql in tier.sql().values()]
         self._stack = contextlib.AsyncExitStack()
         self._started = asyncio.Event()
         self._broken = asyncio.Event()
         self._failure = ""
-        self.aws = Aws(tier)
+        self._functions = Functions(
+            self._function_failed, self._clock, retry_delays_s=self._options.retry_delays_s
+        )
+        self._urls = FunctionUrls(self._functions.invoke)
+        self.aws = Aws(tier, self._invoke, self._urls.address, self._options.schedule_scale)
         self._people = People(self.aws, self._clock, hear, self._people_failed)
 
     async def __aenter__(self) -> Self:
@@ -136,6 +143,8 @@ class Box:
             "aws_ready": self.engine.ready.is_set(),
             "iot_data_endpoint": self.data_plane.endpoint,
             "bucket": self._tier.bucket,
+            "stacks": dict(self.aws.deployed.stacks) if self.aws.deployed else {},
+            "recorded_only": list(RECORDED),
             "region": self._tier.region,
             "pid": os.getpid(),
         }
@@ -157,13 +166,14 @@ class Box:
         self._stack.callback(database.close)
         self.shadows = Shadows(database, self._clock)
         self.jobs = Jobs(database, self._clock)
+        self._holders = HolderOnly(database, self.authority, self._asked_of_hook)
         self._provisioning = Provisioning(
             database,
             self.authority,
             self._clock,
             self.broker.grant,
-            template=self._tier.provisioning.template(),
-            hook=HolderOnly(database, self.authority),
+            template=self._tier.provisioning(),
+            hook=self._holders,
         )
         await self.broker.grant(self._provisioning.grants())
         await self.broker.start()
@@ -180,37 +190,43 @@ class Box:
         self.connection = Connection(
             _CLIENT_ID, self.broker.host, self.broker.port, credentials, self._hear
         )
-        self._functions = Functions(
-            self._tier.functions,
-            self._function_failed,
-            self._clock,
-            retry_delays_s=self._options.retry_delays_s,
-        )
-        self._actions = Actions(self.aws, self._functions, self.connection.publish)
+        self._actions = Actions(self.aws, self._functions, self.connection.publish, self._clock)
         self._stack.callback(self._actions.close)
-        self.engine = RuleEngine(self._rules, self._actions, self._clock)
+        self.engine = RuleEngine(self._queries, self._actions, self._clock)
         await self.connection.start()
         self._stack.push_async_callback(self.connection.stop)
         self._stack.push_async_callback(self.engine.stop)
         await self.connection.subscribe([*self._desk.filters, *self.engine.filters])
         self._run(functools.partial(self._desk.run, self.connection), "desk")
         self.data_plane = DataPlane(
-            self.shadows, self.jobs, self.connection.publish, self._provisioning.release
+            self.shadows,
+            self.jobs,
+            self.connection.publish,
+            self._provisioning.release,
+            self._holders.taken,
         )
         await self.data_plane.start()
         self._stack.push_async_callback(self.data_plane.stop)
+        await self._urls.start()
+        self._stack.push_async_callback(self._urls.stop)
 
     async def _start_aws(self) -> None:
-        """Start what takes longer, then let the rules go."""
+        """Deploy the templates, then let what they made go."""
         self._set_environment()
         await asyncio.to_thread(self.aws.start)
+        deployed = self.aws.deployed
+        if deployed is None:
+            # Stopped meanwhile.
+            return
+        os.environ.update(merged(deployed.functions))
+        self._functions.know(deployed.functions)
         self._people.start()
         self._stack.push_async_callback(asyncio.to_thread, self._people.stop)
-        for name, schedule in self._tier.schedules.items():
+        for name, schedule in deployed.schedules.items():
             scale = self._options.schedule_scale
             tick = functools.partial(self._functions.tick, name, schedule, scale)
             self._run(tick, f"schedule {name}")
-        self.engine.ready.set()
+        self.engine.run(compiled(deployed.rules))
         self._describe()
         self._started.set()
 
@@ -236,6 +252,19 @@ class Box:
             await self._actions.failed(queue, record)
         except BoxError as error:
             _log.error("failure queue", queue=queue, error=str(error))
+
+    async def _asked_of_hook(self, question: JsonObject) -> JsonObject | None:
+        """Ask the hook's function; before functions run, what its asker proved is enough."""
+        if not self._started.is_set():
+            return {"allowProvisioning": True}
+        return await self._functions.invoke(HOOK, question)
+
+    def _invoke(self, name: str, payload: bytes) -> bytes:
+        """Run a function for moto, in one of its threads."""
+        running = asyncio.run_coroutine_threadsafe(
+            self._functions.invoke(name, decoded(payload)), self._loop
+        )
+        return json.dumps(running.result()).encode()
 
     def _run(
         self, work: Callable[[], Coroutine[Any, Any, None]], name: str, *, ends: bool = False
@@ -287,7 +316,7 @@ class Box:
         for name in before:
             if name.startswith("AWS_"):
                 del os.environ[name]
-        os.environ.update(self._environment | self.aws.environment(self.data_plane.endpoint))
+        os.environ.update(self.aws.environment(self.data_plane.endpoint))
 
     def _describe(self) -> None:
         """Write `box.json`, whole or not at all; it goes away with us."""

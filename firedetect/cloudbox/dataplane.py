@@ -44,16 +44,23 @@ _DEVICE_SERVICE: Final = "/iot-jobs-data/"
 """Part of the signature of a request to the device's side of jobs, whose paths are the same."""
 Publish = Callable[[str, bytes], Awaitable[object]]
 Release = Callable[[str], Awaitable[None]]
+Taken = Callable[[str], bool]
 
 
 class DataPlane:
-    """The server; `publish` sends to the broker, `release` frees the name of a thing."""
+    """The server; `publish` sends to the broker, `release` frees the name of a thing.
 
-    def __init__(self, shadows: Shadows, jobs: Jobs, publish: Publish, release: Release) -> None:
+    `taken` tells whether a thing of a name exists.
+    """
+
+    def __init__(
+        self, shadows: Shadows, jobs: Jobs, publish: Publish, release: Release, taken: Taken
+    ) -> None:
         self._shadows = shadows
         self._jobs = jobs
         self._publish = publish
         self._release = release
+        self._taken = taken
         self._runner: web.AppRunner | None = None
         self.endpoint = ""
 
@@ -63,6 +70,7 @@ class DataPlane:
         app.add_routes(
             [
                 web.post("/topics/{topic:.+}", self._post_topic),
+                web.get("/things/{thing}", self._describe_thing),
                 web.delete("/things/{thing}", self._delete_thing),
                 web.get("/things/{thing}/shadow", self._shadow("get")),
                 web.post("/things/{thing}/shadow", self._shadow("update")),
@@ -103,6 +111,12 @@ class DataPlane:
             return _answer(said.body)
 
         return answered
+
+    async def _describe_thing(self, request: web.Request) -> web.Response:
+        thing = request.match_info["thing"]
+        if not self._taken(thing):
+            return _error(HTTPStatus.NOT_FOUND, f"Thing {thing} not found.")
+        return _answer({"thingName": thing, "thingTypeName": "firedetect-detector"})
 
     async def _delete_thing(self, request: web.Request) -> web.Response:
         # As DeleteThing of AWS: no error for a thing that there is not.

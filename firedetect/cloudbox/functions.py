@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from firedetect.clock import NS_PER_S, Clock
-from firedetect.cloudbox.tier import FunctionPart, SchedulePart
+from firedetect.cloudbox.parts import FunctionPart, SchedulePart
 from firedetect.cloudbox.wire import JsonObject, json_object
 from firedetect.errors import BoxError
 
@@ -67,27 +67,33 @@ class Functions:
 
     def __init__(
         self,
-        functions: Mapping[str, FunctionPart],
         failed: Failed,
         clock: Clock,
         *,
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
         thread_end_limit_s: float = THREAD_END_LIMIT_S,
     ) -> None:
-        self._functions = functions
+        self._functions: Mapping[str, FunctionPart] = {}
         self._failed = failed
         self._clock = clock
         self._retry_delays_s = retry_delays_s
         self._thread_end_limit_s = thread_end_limit_s
         self._given_up: dict[str, asyncio.Future[JsonObject | None]] = {}
         self._out_of_order: set[str] = set()
-        # One environment per function, which has one event at a time.
-        self._environments = {name: asyncio.Lock() for name in functions}
+        self._environments: dict[str, asyncio.Lock] = {}
         self._cold = asyncio.Lock()
         self._handlers: dict[str, Handler] = {}
 
+    def know(self, functions: Mapping[str, FunctionPart]) -> None:
+        """Run these from now on."""
+        self._functions = functions
+        # One environment per function, which has one event at a time.
+        self._environments = {name: asyncio.Lock() for name in functions}
+
     async def invoke(self, name: str, event: JsonObject) -> JsonObject | None:
         """Run a function once and return its answer; raises FunctionFailedError."""
+        if name not in self._functions:
+            raise FunctionFailedError(f"there is no function {name}")
         part = self._functions[name]
         async with self._environments[name]:
             await self._free(name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,9 +10,9 @@ import structlog
 
 from firedetect.clock import Clock
 from firedetect.cloudbox.connection import Received
+from firedetect.cloudbox.parts import Action, RulePayload
 from firedetect.cloudbox.rules_sql import Query, parse, parse_template
 from firedetect.cloudbox.rules_values import Occasion
-from firedetect.cloudbox.tier import Action, RulePayload
 from firedetect.cloudbox.wire import JsonObject, NotJsonError, decoded, topic_matches
 from firedetect.errors import BoxError, RuleError
 
@@ -34,6 +34,7 @@ class Step:
         """The action's name in a report of failures."""
         names = {"to_function": "LambdaAction", "dynamoDBv2": "DynamoActionV2", "s3": "S3Action"}
         names |= {"sqs": "SqsAction", "republish": "RepublishAction"}
+        names["firehose"] = "FirehoseAction"
         return names[next(iter(self.action.model_fields_set))]
 
 
@@ -71,12 +72,14 @@ def compiled(rules: Mapping[str, RulePayload]) -> list[Rule]:
 class RuleEngine:
     """Runs every rule that a message concerns, and acknowledges the message after that.
 
-    Until `ready` is set, messages wait unacknowledged: they are not lost if we end before.
+    Until `run` has the rules, messages wait unacknowledged: they are not lost if we end before.
+    What to hear is known by the queries alone.
     """
 
-    def __init__(self, rules: list[Rule], performer: Performer, clock: Clock) -> None:
+    def __init__(self, queries: Iterable[Query], performer: Performer, clock: Clock) -> None:
         self.ready = asyncio.Event()
-        self._rules = {rule.name: rule for rule in rules}
+        self._queries = tuple(queries)
+        self._rules: dict[str, Rule] = {}
         self._performer = performer
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +87,7 @@ class RuleEngine:
     @property
     def filters(self) -> list[str]:
         """Return what to subscribe to: no filter that another one covers."""
-        wanted = {rule.query.topic_filter for rule in self._rules.values()}
+        wanted = {query.topic_filter for query in self._queries}
         named = sorted(one for one in wanted if one is not None)
         needed = [
             one
@@ -92,6 +95,11 @@ class RuleEngine:
             if not any(one != other and topic_matches(other, one) for other in named)
         ]
         return [f"{BASIC_INGEST}#", *needed]
+
+    def run(self, rules: Iterable[Rule]) -> None:
+        """Carry messages out by these rules from now on."""
+        self._rules = {rule.name: rule for rule in rules}
+        self.ready.set()
 
     def hear(self, received: Received) -> bool:
         """Take a message if rules are meant to see it."""

@@ -6,6 +6,7 @@ from firedetect.lambdas.rows import packed, unpacked
 
 LINK: Final = "link"
 TROUBLE: Final = "trouble"
+ALARM: Final = "alarm"
 
 Row = dict[str, object]
 

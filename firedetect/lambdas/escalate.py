@@ -1,45 +1,44 @@
 """firedetect-escalate: people are told of a detector's message, tables keep it, the device hears.
 
-An alarm goes to people before any table that may refuse it. The same event twice has one effect;
+An alarm goes to people before anything that may refuse it. The same event twice has one effect;
 the receipt of an alarm, which means that people were told, is sent each time, because the device
-asks again only if it did not get it.
+asks again only if it did not get it. The steps of the escalation of an alarm come here, too.
 """
 
 import logging
 import os
-from collections.abc import Callable
-from functools import cache
-from typing import Any, Final
+from datetime import datetime
+from functools import cache, partial
+from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import (
     BasePersistenceLayer,
     DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
 )
 
 from firedetect.contract.messages import DetectorMessage, LinkLost, Receipt
+from firedetect.lambdas import latch, metrics
+from firedetect.lambdas.climbing import Climber, Starter
 from firedetect.lambdas.devices import Devices
+from firedetect.lambdas.escalation import Climb
+from firedetect.lambdas.failures import Failures
+from firedetect.lambdas.incident import reset
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.keeping import Keeping
-from firedetect.lambdas.notices import Notice, notice_of
+from firedetect.lambdas.notices import Notice, alarm_of, notice_of
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
-from firedetect.lambdas.people import send_down, tell
+from firedetect.lambdas.once import Once
+from firedetect.lambdas.people import Speaker, send_down
 from firedetect.lambdas.policy import Arrival, occurrence, receipt_needed, understood
 from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import EscalateSettings
-
-REMEMBERED_S: Final = 7 * 24 * 3600
-"""Longer than a detector keeps an alarm that nobody acknowledged (72 h)."""
+from firedetect.lambdas.tokens import Signer
 
 _log = logging.getLogger(__name__)
 
 
 def handler(event: object, context: object) -> dict[str, object]:
-    """Carry out one event of a rule; raises if it is malformed or AWS refuses something."""
+    """Carry out one event of a rule or one step; raises if it is malformed or AWS refuses."""
     return _escalation().handle(event, context)
 
 
@@ -54,22 +53,21 @@ class Escalation:
         iot: Any,  # noqa: ANN401
         done: BasePersistenceLayer,
         now: Now = utc_now,
+        *,
+        states: Any = None,  # noqa: ANN401
+        events: Any = None,  # noqa: ANN401
+        kms: Any = None,  # noqa: ANN401
     ) -> None:
-        self._settings = settings
         self._incidents = Incidents(dynamodb, settings.incidents_table)
         self._keeping = Keeping(Devices(dynamodb, settings.devices_table), self._tell)
-        self._sns = sns
+        self._speaker = Speaker(sns, settings.people_topic_arn, events, settings.event_bus)
+        self._signer = Signer(kms, settings.sign_key, settings.acknowledge_url)
+        self._starter = Starter(states, settings.escalation_arn)
+        self._once = Once(done)
+        self._climber = Climber(self._incidents, self._speaker, self._signer, self._once, now)
         self._iot = iot
         self._now = now
-        self._config = IdempotencyConfig(
-            # Only its own device can name an event: the id alone could be another's.
-            event_key_jmespath="[thing, occurrence]",
-            raise_on_no_idempotency_key=True,
-            expires_after_seconds=REMEMBERED_S,
-        )
-        self._once = idempotent_function(
-            self._told, data_keyword_argument="key", persistence_store=done, config=self._config
-        )
+        self._told: list[Notice] = []
 
     def handle(self, event: object, context: object) -> dict[str, object]:
         """Tell people, keep the message, send the receipt: an alarm in this order.
@@ -77,67 +75,100 @@ class Escalation:
         What fails after people were told of an alarm is raised when the receipt is sent: the retry
         keeps the message without telling again.
         """
-        self._config.register_lambda_context(context)  # type: ignore[arg-type]
+        self._once.begin(context)
+        # With anything beside it, it is a detector's message: that is no step of ours.
+        if isinstance(event, dict) and event.keys() == {"climb"}:
+            return self._climber.step(event["climb"])
         arrival = understood(event)
         message = arrival.message
-        failures: list[Exception] = []
+        failures = Failures()
         if isinstance(message, DetectorMessage) and message.kind == "alarm":
-            told = self._tell_surely(arrival, failures)
-            _try(lambda: self._record(message), failures)
+            told = self._alarm(arrival, message, failures)
         else:
-            told = self._once(key=_key(arrival), arrival=arrival, tried=[])
-        if isinstance(message, DetectorMessage):
-            _try(lambda: self._keeping.returned(arrival), failures)
-            if receipt_needed(message):
-                self._send_receipt(message)
+            told = self._other(arrival, failures)
         _log.info("%s of %s: told %s", message.event_id, arrival.thing, told)
-        if failures:
-            raise failures[0]
+        failures.settle()
         return {"event_id": message.event_id, "told": told}
 
-    def _tell_surely(self, arrival: Arrival, failures: list[Exception]) -> str | None:
-        """Tell of an alarm once, or more than once if nobody knows; raises only what SNS says."""
-        tried: list[str | None] = []
-        try:
-            told: str | None = self._once(key=_key(arrival), arrival=arrival, tried=tried)
-        except IdempotencyAlreadyInProgressError:
-            # Somebody else is telling; if that fails, the retry finds it over.
-            raise
-        except Exception as error:
-            if tried and tried[-1] is None:
-                raise
-            _log.warning("%s: it is not kept that people know: %s", arrival.thing, error)
-            failures.append(error)
-            return tried[-1] if tried else self._tell(arrival, notice_of(arrival.message))
-        # No alarm gets its receipt without a message that SNS took.
-        return told or self._tell(arrival, notice_of(arrival.message))
+    def _alarm(self, arrival: Arrival, message: DetectorMessage, failures: Failures) -> str | None:
+        name = occurrence(arrival)
 
-    def _told(
-        self,
-        *,
-        key: dict[str, str],  # noqa: ARG002 - what powertools knows the event by
-        arrival: Arrival,
-        tried: list[str | None],
-    ) -> str | None:
-        """Do what must be done once, and return the message id of SNS if people were told.
+        @cache
+        def notice() -> Notice:
+            link = failures.attempt(lambda: self._link(message))
+            return alarm_of(message).with_link(link or "")
 
-        `tried` gets None when an alarm goes to SNS, then the answer.
-        """
+        def tell() -> str:
+            told = self._hand_over(arrival, notice())
+            _say_latency(message, in_ms(self._now()))
+            return told
+
+        told = self._once.surely(arrival.thing, name, tell, failures)
+        failures.attempt(lambda: self._record(arrival, message))
+        failures.attempt(lambda: self._start(message))
+        self._keep(arrival, message, failures)
+        if self._speaker.posts:
+            post = f"post:{name}"
+            failures.attempt(
+                lambda: self._once.do(arrival.thing, post, lambda: self._speaker.post(notice()))
+            )
+        return told
+
+    def _other(self, arrival: Arrival, failures: Failures) -> str | None:
+        self._told = []
+        told = self._once.do(arrival.thing, occurrence(arrival), lambda: self._judged(arrival))
+        if isinstance(arrival.message, DetectorMessage):
+            self._keep(arrival, arrival.message, failures)
+        for notice in self._told:
+            failures.attempt(partial(self._speaker.post, notice))
+        return told
+
+    def _judged(self, arrival: Arrival) -> str | None:
+        """Do what must be done once, and return the message id of SNS if people were told."""
         message = arrival.message
         if isinstance(message, LinkLost):
             return self._keeping.lost(arrival, message)
-        if message.kind == "alarm":
-            tried.append(None)
-            tried.append(self._tell(arrival, notice_of(message)))
-            return tried[-1]
-        self._record(message)
+        self._record(arrival, message)
         if message.kind == "trouble":
             return self._keeping.trouble(arrival, message)
         return self._tell(arrival, notice_of(message))
 
-    def _record(self, message: DetectorMessage) -> None:
+    def _keep(self, arrival: Arrival, message: DetectorMessage, failures: Failures) -> None:
+        """Keep what a message says of its detector, then answer it."""
+        failures.attempt(lambda: self._keeping.returned(arrival))
+        failures.attempt(lambda: self._settle(message))
+        if receipt_needed(message):
+            self._send_receipt(message)
+
+    def _settle(self, message: DetectorMessage) -> None:
+        """Note it if a reset at the detector has ended an incident."""
+        found = self._keeping.settled(message)
+        if found is not None:
+            self._incidents.change(
+                found.incident_id,
+                lambda row: reset(row, found.ts) if latch.known_to(row.event_ids, found) else row,
+            )
+
+    def _record(self, arrival: Arrival, message: DetectorMessage) -> None:
         if message.incident_id is not None:
-            self._incidents.record(message)
+            self._incidents.record(message, arrival.received_ms)
+
+    def _start(self, message: DetectorMessage) -> None:
+        climb = Climb(
+            incident_id=message.incident_id or message.event_id,
+            thing=message.device,
+            site=message.site,
+            level=message.level,
+            reasons=message.reasons,
+            since=message.ts,
+            told_ms=in_ms(self._now()),
+        )
+        self._starter.start(climb)
+
+    def _link(self, message: DetectorMessage) -> str:
+        if message.incident_id is None:
+            return ""
+        return self._signer.link(message.incident_id, message.device, in_ms(self._now()) // 1000)
 
     def _send_receipt(self, message: DetectorMessage) -> None:
         receipt = Receipt(
@@ -151,6 +182,11 @@ class Escalation:
     def _tell(self, arrival: Arrival, notice: Notice | None) -> str | None:
         if notice is None:
             return None
+        told = self._hand_over(arrival, notice)
+        self._told.append(notice)
+        return told
+
+    def _hand_over(self, arrival: Arrival, notice: Notice) -> str:
         message = arrival.message
         facts = {
             "event_id": message.event_id,
@@ -159,28 +195,33 @@ class Escalation:
         }
         if isinstance(message, DetectorMessage):
             facts["ts"] = message.ts
-        return tell(self._sns, self._settings.people_topic_arn, notice, facts)
+        return self._speaker.tell(notice, facts)
 
 
-def _key(arrival: Arrival) -> dict[str, str]:
-    return {"thing": arrival.thing, "occurrence": occurrence(arrival)}
-
-
-def _try(do: Callable[[], object], failures: list[Exception]) -> None:
-    """Do what must not stop what comes after it."""
+def _say_latency(message: DetectorMessage, now_ms: int) -> None:
+    """Say how long it took from the detector to SNS, if its clock lets anybody know."""
     try:
-        do()
-    except Exception as error:  # noqa: BLE001 - it is raised when the rest is done
-        _log.warning("not kept: %s", error)
-        failures.append(error)
+        since_ms = now_ms - in_ms(datetime.fromisoformat(message.ts))
+    except ValueError:
+        return
+    if since_ms >= 0:
+        metrics.milliseconds("AlarmLatencyMs", since_ms)
 
 
 @cache
 def _escalation() -> Escalation:
     """Return the one of this execution environment: clients are made once."""
     settings = EscalateSettings.read(os.environ)
-    dynamodb = client("dynamodb")
     done = DynamoDBPersistenceLayer(
         settings.idempotency_table, boto3_client=client("dynamodb", QUICK)
     )
-    return Escalation(settings, dynamodb, client("sns"), client("iot-data"), done)
+    return Escalation(
+        settings,
+        client("dynamodb"),
+        client("sns"),
+        client("iot-data"),
+        done,
+        states=client("stepfunctions", QUICK),
+        events=client("events", QUICK),
+        kms=client("kms", QUICK),
+    )

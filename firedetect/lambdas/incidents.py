@@ -1,13 +1,16 @@
 """Incidents in DynamoDB: every change is whole or not at all."""
 
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
 from firedetect.contract.messages import DetectorMessage
 from firedetect.errors import FiredetectError
-from firedetect.lambdas.policy import Incident, changed
+from firedetect.lambdas.incident import Incident, changed
 from firedetect.lambdas.rows import packed, unpacked
 
 ATTEMPTS: Final = 5
+
+_After = TypeVar("_After", bound=Incident | None)
 
 
 class BusyError(FiredetectError):
@@ -35,14 +38,33 @@ class Incidents:
         item = answer.get("Item")
         return None if item is None else Incident.model_validate(unpacked(item))
 
-    def record(self, message: DetectorMessage) -> Incident:
+    def open_rows(self) -> Iterator[list[dict[str, object]]]:
+        """Read the rows of incidents that nobody has closed, page by page."""
+        pages = self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            FilterExpression="attribute_not_exists(closed_at) OR closed_at = :open",
+            ExpressionAttributeValues=packed({":open": ""}),
+        )
+        for page in pages:
+            yield [unpacked(item) for item in page["Items"]]
+
+    def record(self, message: DetectorMessage, received_ms: int = 0) -> Incident:
         """Bring a message into its incident; raises BusyError if others are always faster."""
+        incident_id = message.incident_id or ""
+        return self._changed(incident_id, lambda before: changed(before, message, received_ms))
+
+    def change(self, incident_id: str, fold: Callable[[Incident], Incident]) -> Incident | None:
+        """Change an incident by what it is now; returns it, None if there is none."""
+        return self._changed(incident_id, lambda before: None if before is None else fold(before))
+
+    def _changed(self, incident_id: str, fold: Callable[[Incident | None], _After]) -> _After:
         for _ in range(ATTEMPTS):
-            before = self.find(message.incident_id or "")
-            after = changed(before, message)
-            if after == before or self._put(before, after):
+            before = self.find(incident_id)
+            after = fold(before)
+            if after is None or after == before or self._put(before, after):
                 return after
-        raise BusyError(f"incident {message.incident_id} is changed all the time")
+        raise BusyError(f"incident {incident_id} is changed all the time")
 
     def _put(self, before: Incident | None, after: Incident) -> bool:
         """Write if nobody else has written since; returns whether that was so."""

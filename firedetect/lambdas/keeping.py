@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from firedetect.contract.messages import DetectorMessage, LinkLost
-from firedetect.lambdas import link
-from firedetect.lambdas.devices import LINK, TROUBLE, Devices, Row
+from firedetect.lambdas import latch, link
+from firedetect.lambdas.devices import ALARM, LINK, TROUBLE, Devices, Row
 from firedetect.lambdas.incidents import ATTEMPTS, BusyError
 from firedetect.lambdas.notices import Notice, notice_of
 from firedetect.lambdas.policy import Arrival, older
@@ -72,6 +72,17 @@ class Keeping:
             if not is_news or self._devices.keep(before, after):
                 return
         raise BusyError(f"{arrival.thing}: {_BUSY}")
+
+    def settled(self, message: DetectorMessage) -> latch.Over | None:
+        """Keep the newest alarm or all-clear; returns the incident that is over by it."""
+        if not latch.speaks_of_it(message):
+            return None
+        for _ in range(ATTEMPTS):
+            before = self._devices.kept(message.device, ALARM)
+            after = latch.after(before, message) | {"thing": message.device, "kind": ALARM}
+            if after == before or self._devices.keep(before, after):
+                return latch.over(after)
+        raise BusyError(f"{message.device}: {_BUSY}")
 
 
 def _facts(arrival: Arrival, kind: str) -> Row:

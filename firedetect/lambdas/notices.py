@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firedetect.contract.contributions import in_words
@@ -23,12 +23,26 @@ REASONS: Final[Mapping[str, str]] = {
     "H6": "CO2 rises fast, with heat (H6)",
 }
 """What the reasons of a level mean; the code stays, for who looks it up."""
+ACT: Final[Mapping[str, str]] = {
+    "informational": "Nothing needs to be done.",
+    "warning": "Have a look soon: it may be the beginning of a fire.",
+    "alert": "Leave the building, call the fire service, then check.",
+    "emergency": "Leave the building at once, call the fire service, do not go back in.",
+}
+"""What to do at each level."""
+TAKE_OVER: Final = "If you take care of it, say so here:"
+DRILL: Final = "THIS IS A DRILL."
+_NOTHING: Final = "Nothing burns."
+_UNKNOWN: Final = "not stated"
 _SUBJECT_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What people are told; `level` is for filters: a fire level or `trouble`."""
+    """What people are told; `level` is for filters: a fire level or `trouble`.
+
+    So is `tier`: 0 for who is told first. `link` is where somebody can say that they take over.
+    """
 
     level: str
     site: str
@@ -36,6 +50,16 @@ class Notice:
     kind: str
     subject: str
     text: str
+    incident_id: str = ""
+    tier: int = 0
+    drill: bool = False
+    link: str = ""
+
+    def with_link(self, link: str) -> "Notice":
+        """Return the same with an address, in the text too; without one it stays as it is."""
+        if not link:
+            return self
+        return replace(self, link=link, text=f"{self.text}\n{TAKE_OVER} {link}")
 
 
 def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
@@ -44,9 +68,9 @@ def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
     `told` are the troubles of the device that were kept last: people know of the lasting ones.
     """
     if isinstance(message, LinkLost):
-        subject = f"Trouble: {message.device} at {_place(message.site)} is not connected"
+        subject = f"Trouble: {message.device} at {place(message.site)} is not connected"
         text = (
-            f"The detector {message.device} at {_place(message.site)} has lost its connection.\n"
+            f"The detector {message.device} at {place(message.site)} has lost its connection.\n"
             "It goes on detecting and sounds its own alarm, but cannot call anybody.\n"
             "Check its power and network."
         )
@@ -54,13 +78,14 @@ def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
     if message.kind == "trouble":
         return _trouble(message) if _what(message.troubles) != _what(told) else None
     if message.kind == "alarm":
-        return _alarm(message)
+        return alarm_of(message)
     if message.level in {"informational", "warning"}:
-        subject = f"{message.level.capitalize()}: {message.device} at {_place(message.site)}"
-        return _notice(message, message.level, _marked(message, subject), _story(message))
+        subject = f"{message.level.capitalize()}: {message.device} at {place(message.site)}"
+        text = f"{_story(message)}\n{_NOTHING if is_drill(message) else ACT[message.level]}"
+        return _notice(message, message.level, _marked(message, subject), text)
     if is_drill(message):
-        subject = _marked(message, f"Drill: {message.device} at {_place(message.site)}")
-        return _notice(message, message.level, subject, f"{_story(message)}\nNothing burns.")
+        subject = _marked(message, f"Drill: {message.device} at {place(message.site)}")
+        return _notice(message, message.level, subject, f"{_story(message)}\n{_NOTHING}")
     return None
 
 
@@ -69,10 +94,10 @@ def lasting(troubles: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in troubles if name.partition(":")[2] not in PASSING)
 
 
-def _alarm(message: DetectorMessage) -> Notice:
-    subject = f"FIRE {message.level.upper()}: {message.device} at {_place(message.site)}"
-    act = "Leave the building, call the fire service, then check."
-    return _notice(message, message.level, subject, f"{_story(message)}\n{act}")
+def alarm_of(message: DetectorMessage) -> Notice:
+    """Return what people are told of an alarm."""
+    subject = f"FIRE {message.level.upper()}: {message.device} at {place(message.site)}"
+    return _notice(message, message.level, subject, f"{_story(message)}\n{ACT[message.level]}")
 
 
 def _what(troubles: Iterable[str]) -> set[str]:
@@ -81,7 +106,7 @@ def _what(troubles: Iterable[str]) -> set[str]:
 
 
 def _trouble(message: DetectorMessage) -> Notice:
-    where = f"{message.device} at {_place(message.site)}"
+    where = f"{message.device} at {place(message.site)}"
     if lasting(message.troubles):
         subject = f"Trouble: {where}: {', '.join(lasting(message.troubles))}"
         text = (
@@ -103,18 +128,21 @@ def _starting(message: DetectorMessage) -> str:
 
 def _story(message: DetectorMessage) -> str:
     lines = [
-        f"Where: {_place(message.site)}, detector {message.device}.",
+        f"Where: {place(message.site)}, detector {message.device}.",
         f"How severe: {message.level} (now {message.current}).",
         f"Why: {_because(message)}.",
         f"Since: {message.ts}.",
     ]
     if is_drill(message):
-        lines.insert(0, "THIS IS A DRILL.")
+        lines.insert(0, DRILL)
     return "\n".join(lines)
 
 
 def _notice(message: Message, level: str, subject: str, text: str) -> Notice:
-    return Notice(level, message.site, message.device, message.kind, fit(subject), text)
+    notice = Notice(level, message.site, message.device, message.kind, fit(subject), text)
+    if isinstance(message, LinkLost) or level == TROUBLE:
+        return notice
+    return replace(notice, incident_id=message.incident_id or "", drill=is_drill(message))
 
 
 def fit(subject: str) -> str:
@@ -127,15 +155,20 @@ def _marked(message: DetectorMessage, subject: str) -> str:
     return f"[DRILL] {subject}" if is_drill(message) else subject
 
 
-def _place(site: str) -> str:
+def place(site: str) -> str:
+    """Return a site in words."""
     return site or "a site without name"
 
 
 def _because(message: DetectorMessage) -> str:
     parts = in_words(message.contributions)
-    behind = {"score": f", mostly because of: {parts}"} if parts else {}
-    words = (REASONS.get(code, code) + behind.get(code, "") for code in message.reasons)
-    return "; ".join(words) or "not stated"
+    return because(message.reasons, f", mostly because of: {parts}" if parts else "")
+
+
+def because(reasons: Iterable[str], behind_score: str = "") -> str:
+    """Return reasons in words."""
+    behind = {"score": behind_score}
+    return "; ".join(REASONS.get(code, code) + behind.get(code, "") for code in reasons) or _UNKNOWN
 
 
 def _words(codes: tuple[str, ...]) -> str:

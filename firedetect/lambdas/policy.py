@@ -1,43 +1,20 @@
-"""What a message is: whose it is, what it follows, what becomes of its incident. Pure."""
+"""What a message is: whose it is, what it follows, whether it is a drill. Pure."""
 
 import re
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from firedetect.contract.level import LATCHING_FROM, Level, LevelName
+from firedetect.contract.level import LATCHING_FROM, Level
 from firedetect.contract.messages import DetectorMessage, LinkLost
 from firedetect.contract.problems import problem_of
 from firedetect.errors import MessageRefusedError
 
-EVENT_IDS_KEPT: Final = 200
-"""Of an incident: a row has room for 400 KB."""
-_ACKNOWLEDGED: Final = "acknowledged"
 _SEQUENCE: Final = "-[0-9]{1,15}-[0-9]{1,15}"
 
 Message = DetectorMessage | LinkLost
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
-
-
-class Incident(BaseModel):
-    """The row of an incident; `revision` rises with every change."""
-
-    model_config = ConfigDict(frozen=True)
-
-    incident_id: str
-    thing: str
-    site: str
-    level: LevelName
-    current: LevelName
-    reasons: tuple[str, ...]
-    drill: bool
-    opened_at: str
-    changed_at: str
-    acknowledged: bool
-    acknowledged_level: LevelName
-    event_ids: tuple[str, ...]
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +55,21 @@ def order_of(event_id: str) -> tuple[int, int]:
 
 
 def older(message: DetectorMessage, event_id: object, ts: object) -> bool:
-    """Whether a message is not newer than the event that was kept; the rules' time is no order.
+    """Whether a message is not newer than the event that was kept; the rules' time is no order."""
+    return not_newer(message.event_id, message.ts, event_id, ts)
+
+
+def not_newer(event_id: str, ts: str, kept_id: object, kept_ts: object) -> bool:
+    """Whether an event is not newer than a kept one of the same detector.
 
     A lower boot with a later time is a detector whose memory was replaced: it counts anew.
     """
-    if not isinstance(event_id, str) or re.search(_SEQUENCE + "$", event_id) is None:
+    if not isinstance(kept_id, str) or re.search(_SEQUENCE + "$", kept_id) is None:
         return False
-    (boot, number), (kept_boot, kept_number) = order_of(message.event_id), order_of(event_id)
+    (boot, number), (kept_boot, kept_number) = order_of(event_id), order_of(kept_id)
     if boot == kept_boot:
         return number <= kept_number
-    return boot < kept_boot and message.ts <= str(ts)
+    return boot < kept_boot and ts <= str(kept_ts)
 
 
 def is_drill(message: DetectorMessage) -> bool:
@@ -114,46 +96,6 @@ def receipt_needed(message: Message) -> bool:
     return isinstance(message, DetectorMessage) and message.kind == "alarm"
 
 
-def changed(before: Incident | None, message: DetectorMessage) -> Incident:
-    """Return the incident after a message; the order of messages does not matter.
-
-    The level only rises. It counts as acknowledged up to the level that somebody acknowledged.
-    Raises MessageRefusedError if the incident belongs to another device.
-    """
-    if message.incident_id is None:
-        raise MessageRefusedError(f"{message.device}: {message.event_id} has no incident")
-    if before is not None and before.thing != message.device:
-        raise MessageRefusedError(
-            f"{message.device}: incident {message.incident_id} belongs to {before.thing}"
-        )
-    known = before is not None and message.event_id in before.event_ids
-    # One that is later than all that is known is another of the same name: see `occurrence`.
-    if before is not None and known and message.ts <= before.changed_at:
-        return before
-    level = _higher(before.level if before else "normal", message.level)
-    seen: LevelName = message.level if message.alarm == _ACKNOWLEDGED else "normal"
-    seen = _higher(before.acknowledged_level if before else "normal", seen)
-    newest = before is None or message.ts >= before.changed_at
-    latest = message if before is None or newest else before
-    return Incident(
-        incident_id=message.incident_id,
-        thing=message.device,
-        site=message.site,
-        level=level,
-        current=latest.current,
-        reasons=latest.reasons or (before.reasons if before else ()),
-        drill=is_drill(message) and (before is None or before.drill),
-        opened_at=min(before.opened_at, message.ts) if before else message.ts,
-        changed_at=max(before.changed_at, message.ts) if before else message.ts,
-        acknowledged=seen != "normal" and Level.from_label(seen) >= Level.from_label(level),
-        acknowledged_level=seen,
-        event_ids=((*before.event_ids, message.event_id) if before else (message.event_id,))[
-            -EVENT_IDS_KEPT:
-        ],
-        revision=before.revision + 1 if before else 1,
-    )
-
-
 def _own_names(message: Message) -> None:
     """Refuse names that could be another's: `<device>-<boot>-<number>`, whole."""
     if isinstance(message, LinkLost):
@@ -164,7 +106,3 @@ def _own_names(message: Message) -> None:
     for what, name in (("event", message.event_id), ("incident", message.incident_id)):
         if name is not None and own.fullmatch(name) is None:
             raise MessageRefusedError(f"{message.device}: {what} {name} is not its own")
-
-
-def _higher(one: LevelName, other: LevelName) -> LevelName:
-    return one if Level.from_label(one) >= Level.from_label(other) else other

@@ -9,14 +9,11 @@ from firedetect.contract.problems import problem_of
 from firedetect.errors import ConfigError
 
 
-class SupervisorSettings(BaseModel):
-    """The table of devices, and where people listen."""
+class FunctionSettings(BaseModel):
+    """What every function does with its environment."""
 
     # The environment has many other variables: those are not ours to judge.
     model_config = ConfigDict(extra="ignore", frozen=True)
-
-    devices_table: str = Field(alias="DEVICES_TABLE", min_length=3)
-    people_topic_arn: str = Field(alias="PEOPLE_TOPIC_ARN", pattern=r"^arn:aws[\w-]*:sns:")
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -27,8 +24,50 @@ class SupervisorSettings(BaseModel):
             raise ConfigError(f"environment: {problem_of(error)}") from error
 
 
-class EscalateSettings(SupervisorSettings):
-    """Also the tables of incidents and of what was done already."""
+class PeopleSettings(FunctionSettings):
+    """Where people listen; without an event bus no other services do."""
+
+    people_topic_arn: str = Field(alias="PEOPLE_TOPIC_ARN", pattern=r"^arn:aws[\w-]*:sns:")
+    event_bus: str = Field("", alias="EVENT_BUS")
+
+
+class SupervisorSettings(PeopleSettings):
+    """Also the table of devices."""
+
+    devices_table: str = Field(alias="DEVICES_TABLE", min_length=3)
+
+
+class ResponseSettings(PeopleSettings):
+    """Also the table of incidents, and what links are made with: without both there are none."""
 
     incidents_table: str = Field(alias="INCIDENTS_TABLE", min_length=3)
+    sign_key: str = Field("", alias="SIGN_KEY")
+    acknowledge_url: str = Field("", alias="ACKNOWLEDGE_URL", pattern=r"^(https?://\S+)?$")
+
+
+class EscalateSettings(ResponseSettings, SupervisorSettings):
+    """Also what was done already, and the state machine: without one nobody is called again."""
+
     idempotency_table: str = Field(alias="IDEMPOTENCY_TABLE", min_length=3)
+    escalation_arn: str = Field("", alias="ESCALATION_ARN", pattern=r"^(arn:aws[\w-]*:states:.+)?$")
+
+
+class AcknowledgeSettings(FunctionSettings):
+    """The table of incidents, and the key that links are signed with."""
+
+    incidents_table: str = Field(alias="INCIDENTS_TABLE", min_length=3)
+    sign_key: str = Field(alias="SIGN_KEY", min_length=3)
+
+
+class LakeSettings(FunctionSettings):
+    """The tables, and where reports are kept."""
+
+    devices_table: str = Field(alias="DEVICES_TABLE", min_length=3)
+    incidents_table: str = Field(alias="INCIDENTS_TABLE", min_length=3)
+    data_bucket: str = Field(alias="DATA_BUCKET", min_length=3)
+
+
+class LearningSettings(LakeSettings):
+    """Also where the operators listen."""
+
+    operators_topic_arn: str = Field(alias="OPERATORS_TOPIC_ARN", pattern=r"^arn:aws[\w-]*:sns:")

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from firedetect.contract.messages import Lease
 from firedetect.errors import FiredetectError
-from firedetect.lambdas import devices, link
+from firedetect.lambdas import devices, link, metrics
 from firedetect.lambdas.devices import LINK, Devices
 from firedetect.lambdas.notices import TROUBLE, Notice, fit
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
-from firedetect.lambdas.people import send_down, tell
+from firedetect.lambdas.people import Speaker, send_down
 from firedetect.lambdas.rows import QUICK, client, every_row
 from firedetect.lambdas.settings import SupervisorSettings
 
@@ -121,6 +121,10 @@ def unproven(beat: Mapping[str, object]) -> str:
     return "" if fresh or starting else "none of its sensors has given a fresh reading"
 
 
+def _stays_silent(device: Device, todo: Duties) -> bool:
+    return todo.silent or (device.state(SILENCE) == "silent" and not todo.returned)
+
+
 def _link_returned(device: Device) -> bool:
     gone = device.state(LINK) in {link.LOST, link.RETURNED}
     return gone and device.at_ms(BEAT) > device.at_ms(LINK)
@@ -141,11 +145,13 @@ class Supervisor:
         sns: Any,  # noqa: ANN401
         iot: Any,  # noqa: ANN401
         now: Now = utc_now,
+        *,
+        events: Any = None,  # noqa: ANN401
     ) -> None:
         self._settings = settings
         self._dynamodb = dynamodb
         self._devices = Devices(dynamodb, settings.devices_table)
-        self._sns = sns
+        self._speaker = Speaker(sns, settings.people_topic_arn, events, settings.event_bus)
         self._iot = iot
         self._now = now
 
@@ -154,6 +160,7 @@ class Supervisor:
         now_ms = in_ms(self._now())
         look = [(device, duties(device, now_ms)) for device in self._fleet()]
         counts = {"devices": len(look), "silent": 0, "back": 0, "leases": 0}
+        metrics.count("SilentDevices", sum(_stays_silent(*one) for one in look))
         failed: set[str] = set()
         for device, todo in sorted(look, key=lambda one: not one[1].silent):
             if counts["silent"] and remaining_ms() < LEASES_MS:
@@ -188,13 +195,14 @@ class Supervisor:
 
     def _speak(self, device: Device, todo: Duties, now_ms: int) -> None:
         # People first, the note that they were told after: better twice than never.
+        said = []
         if todo.silent:
             age_s = (now_ms - device.heard_ms) / 1000
-            self._tell(device, "Trouble", "is silent", _silent_text(device, age_s))
+            said.append(self._tell(device, "Trouble", "is silent", _silent_text(device, age_s)))
             self._note(device.thing, SILENCE, "silent", now_ms)
         if todo.back:
             text = f"The detector {device.thing} proves again that it senses."
-            self._tell(device, "Trouble ended", "is back", text)
+            said.append(self._tell(device, "Trouble ended", "is back", text))
         if todo.returned:
             if device.state(SILENCE) == "silent":
                 self._note(device.thing, SILENCE, "back", now_ms)
@@ -204,17 +212,20 @@ class Supervisor:
                 back = {"state": link.BACK, "told": False, "received_ms": device.at_ms(BEAT)}
                 before = dict(device.rows[LINK])
                 self._devices.keep(before, before | back)
+        for notice in said:
+            self._speaker.post(notice)
 
     def _lease(self, device: Device, now_ms: int) -> None:
         lease = Lease(device=device.thing, ts=iso(self._now()), valid_s=LEASE_VALID_S)
         send_down(self._iot, device.thing, lease)
         self._note(device.thing, LEASE, "given", now_ms)
 
-    def _tell(self, device: Device, word: str, what: str, text: str) -> None:
+    def _tell(self, device: Device, word: str, what: str, text: str) -> Notice:
         where = device.site or "a site without name"
         subject = fit(f"{word}: {device.thing} at {where} {what}")
         notice = Notice(TROUBLE, device.site, device.thing, SILENCE, subject, text)
-        tell(self._sns, self._settings.people_topic_arn, notice, {})
+        self._speaker.tell(notice, {})
+        return notice
 
     def _note(self, thing: str, kind: str, state: str, now_ms: int) -> None:
         self._devices.put({"thing": thing, "kind": kind, "state": state, "received_ms": now_ms})
@@ -238,4 +249,10 @@ def _silent_text(device: Device, age_s: float) -> str:
 def _supervisor() -> Supervisor:
     """Return the one of this execution environment: clients are made once."""
     settings = SupervisorSettings.read(os.environ)
-    return Supervisor(settings, client("dynamodb"), client("sns"), client("iot-data", QUICK))
+    return Supervisor(
+        settings,
+        client("dynamodb"),
+        client("sns"),
+        client("iot-data", QUICK),
+        events=client("events", QUICK),
+    )

@@ -10,12 +10,13 @@ import pytest
 from firedetect.clock import ManualClock, SystemClock
 from firedetect.cloudbox.connection import Received
 from firedetect.cloudbox.functions import FunctionFailedError, Functions
+from firedetect.cloudbox.parts import FunctionPart, RulePayload, SchedulePart
 from firedetect.cloudbox.rules import RuleEngine, compiled
-from firedetect.cloudbox.tier import FunctionPart, SchedulePart, Tier, load_tier
+from firedetect.cloudbox.rules_sql import parse
+from firedetect.cloudbox.tier import STACKS, load_tier, merged
 from firedetect.errors import BoxError, RuleError
 from tests.fakes.box import until
 
-TIER = load_tier().model_dump(by_alias=True, exclude_unset=True)
 QUEUE = {"sqs": {"roleArn": "r", "queueUrl": "https://x/1/firedetect-rule-errors"}}
 
 
@@ -32,17 +33,21 @@ class Performed(list):
 
 
 def engine(performed, **rules):
-    made = {}
-    for name, (sql, *actions) in rules.items():
-        made[name] = {
-            "sql": sql, "awsIotSqlVersion": "2016-03-23",
-            "actions": list(actions) or [{"republish": {"roleArn": "r", "topic": name}}],
-            "errorAction": QUEUE,
-        }  # fmt: skip
-    tier = Tier.model_validate(TIER | {"rules": made})
-    running = RuleEngine(compiled(tier.rules), performed, ManualClock())
-    running.ready.set()
+    made = {name: payload(sql, *actions, name=name) for name, (sql, *actions) in rules.items()}
+    queries = [parse(sql) for sql, *_ in rules.values()]
+    running = RuleEngine(queries, performed, ManualClock())
+    running.run(compiled(made))
     return running
+
+
+def payload(sql, *actions, name="other", **changes):
+    given = {
+        "sql": sql,
+        "awsIotSqlVersion": "2016-03-23",
+        "actions": list(actions) or [{"republish": {"roleArn": "r", "topic": name}}],
+        "errorAction": QUEUE,
+    }
+    return RulePayload.model_validate(given | changes)
 
 
 async def hear(running, topic, payload=b"{}"):
@@ -137,62 +142,63 @@ async def test_messages_wait_until_the_engine_is_ready_and_are_kept_if_it_ends_b
     assert acknowledged == []
 
 
-def changed(path, value):
-    tier = json.loads(json.dumps(TIER))
-    place = tier
-    for part in path[:-1]:
-        place = place[part]
-    place[path[-1]] = value
-    return tier
-
-
-ALERT = ("rules", "firedetect_alert")
 LAMBDA = {"lambda": {"functionArn": "arn:aws:lambda:x:1:function:firedetect-escalate"}}
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "words"),
+    ("changes", "words"),
     [
-        ((*ALERT, "actions"), [{"kinesis": {"streamName": "s"}}], "kinesis"),
-        ((*ALERT, "actions"), [LAMBDA | QUEUE], "exactly one"),
-        ((*ALERT, "actions"), [], "at least 1"),
-        ((*ALERT, "actions"), [{"lambda": {"functionArn": "a:b:other"}}], "no function other"),
-        ((*ALERT, "awsIotSqlVersion"), "2015-10-08", "awsIotSqlVersion"),
-        ((*ALERT, "errorAction"), {"sqs": {"roleArn": "r", "queueUrl": "x/other"}}, "no queue"),
-        (("schedules", "firedetect-supervisor", "expression"), "cron(0 * * * ? *)", "expression"),
-        (("schedules", "firedetect-supervisor", "function"), "other", "no function other"),
-        (("functions", "firedetect-escalate", "handler"), "rm -rf", "handler"),
-        (("functions", "firedetect-escalate", "failure_queue"), "other", "no queue other"),
-        (("surprise",), 1, "surprise"),
+        ({"actions": [{"kinesis": {"streamName": "s"}}]}, "kinesis"),
+        ({"actions": [LAMBDA | QUEUE]}, "exactly one"),
+        ({"actions": []}, "at least 1"),
+        ({"awsIotSqlVersion": "2015-10-08"}, "awsIotSqlVersion"),
     ],
 )
-def test_a_tier_that_the_box_cannot_run_is_refused(tmp_path, path, value, words):
-    file = tmp_path / "tier.json"
-    file.write_text(json.dumps(changed(path, value)))
-    with pytest.raises(BoxError, match=words):
-        load_tier(file)
+def test_a_rule_that_the_box_cannot_run_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        payload("SELECT * FROM 'a'", **changes)
+
+
+def test_a_schedule_that_the_box_cannot_run_is_refused():
+    with pytest.raises(ValueError, match="expression"):
+        SchedulePart(expression="cron(0 * * * ? *)", function="f")
 
 
 def test_a_rule_that_is_not_understood_is_refused_by_name():
-    tier = Tier.model_validate(changed((*ALERT, "sql"), "SELECT * FROM 'a' GROUP BY b"))
+    rules = {"firedetect_alert": payload("SELECT * FROM 'a' GROUP BY b")}
     with pytest.raises(RuleError, match=r"rule firedetect_alert: .*position 19"):
-        compiled(tier.rules)
+        compiled(rules)
 
 
 def test_a_rule_that_is_switched_off_does_not_run():
-    tier = Tier.model_validate(changed((*ALERT, "ruleDisabled"), True))
-    assert len(compiled(tier.rules)) == len(tier.rules) - 1
+    assert compiled({"a": payload("SELECT * FROM 'a'", ruleDisabled=True)}) == []
+
+
+def test_every_rule_of_the_templates_is_understood():
+    sql = load_tier().sql()
+    assert set(sql) == {f"firedetect_{name}" for name in ("alert", "event", "beat", "telemetry")}
+    for one in sql.values():
+        parse(one)
 
 
 def test_functions_that_disagree_about_their_one_environment_are_refused():
-    place = ("functions", "firedetect-supervisor", "environment", "DEVICES_TABLE")
+    functions = {
+        name: FunctionPart(
+            handler="a.b", timeout_s=1.0, failure_queue="q", environment={"DEVICES_TABLE": name}
+        )
+        for name in ("one", "other")
+    }
     with pytest.raises(BoxError, match="DEVICES_TABLE differs"):
-        Tier.model_validate(changed(place, "other")).environment()
+        merged(functions)
 
 
-def test_a_missing_tier_is_said(tmp_path):
-    with pytest.raises(BoxError, match="cannot be read"):
-        load_tier(tmp_path / "none.json")
+@pytest.mark.parametrize("text", [None, "no JSON", '{"Resources": {"a": {}}}'])
+def test_templates_that_are_missing_or_damaged_are_said(tmp_path, text):
+    if text is not None:
+        for stack in STACKS:
+            (tmp_path / f"{stack}.template.json").write_text(text)
+    with pytest.raises(BoxError, match=str(tmp_path)):
+        load_tier(tmp_path)
 
 
 HERE = "tests.cloudbox.handlers"
@@ -207,7 +213,9 @@ def functions(failed, *names, timeout_s=5.0, **limits):
     async def keep(queue, record):
         failed.append((queue, record))
 
-    return Functions(parts, keep, SystemClock(), retry_delays_s=(0.01, 0.01), **limits)
+    made = Functions(keep, SystemClock(), retry_delays_s=(0.01, 0.01), **limits)
+    made.know(parts)
+    return made
 
 
 async def test_a_handler_gets_event_and_context_and_its_answer_comes_back():

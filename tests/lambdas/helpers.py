@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from firedetect.clock import NS_PER_S, SystemClock
 from firedetect.cloudbox.functions import Context
 from firedetect.cloudbox.tier import load_tier
+from firedetect.contract.names import PEOPLE_TOPIC
 from firedetect.lambdas.escalate import Escalation
 from firedetect.lambdas.rows import client, unpacked
 from firedetect.lambdas.settings import EscalateSettings
@@ -17,11 +18,13 @@ from firedetect.lambdas.settings import EscalateSettings
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 THING = "thing-1"
 TIER = load_tier()
+URL = "https://acknowledge.example/"
 
 
 def environment():
     """What the functions find: that of the tier."""
     return TIER.environment() | {
+        "ACKNOWLEDGE_URL": URL,
         "AWS_DEFAULT_REGION": TIER.region,
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -102,12 +105,12 @@ class Failing:
     def __getattr__(self, name):
         call = getattr(self._real, name)
 
-        def use(**request):
+        def use(*names, **request):
             if self.times.get(name) and self.table in {None, request.get("TableName")}:
                 self.times[name] -= 1
                 error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
                 raise ClientError(error, name)
-            return call(**request)
+            return call(*names, **request)
 
         return use
 
@@ -115,8 +118,9 @@ class Failing:
 class People:
     """SNS with a queue that hears what people would."""
 
-    def __init__(self, queue_url):
+    def __init__(self, queue_url, posted_url):
         self._queue_url = queue_url
+        self._posted_url = posted_url
         self._sqs = boto3.client("sqs")
 
     @classmethod
@@ -133,36 +137,83 @@ class People:
                 ],
                 BillingMode="PAY_PER_REQUEST",
             )
-        arn = sns.create_topic(Name=TIER.topics[0])["TopicArn"]
+        arn = sns.create_topic(Name=PEOPLE_TOPIC)["TopicArn"]
         queue_url = sqs.create_queue(QueueName="people")["QueueUrl"]
         queue_arn = f"arn:aws:sqs:{TIER.region}:{TIER.account}:people"
         sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
-        return cls(queue_url)
+        return cls(queue_url, _other_services())
 
     def told(self):
         """Take what people were told since the last time: subject, text, attributes."""
         found = []
+        for body in self._taken(self._queue_url):
+            attributes = body["MessageAttributes"].items()
+            said = {name: value["Value"] for name, value in attributes}
+            found.append((body["Subject"], body["Message"], said))
+        return found
+
+    def posted(self):
+        """Take what came over the bus since the last time."""
+        return self._taken(self._posted_url)
+
+    def _taken(self, url):
+        found = []
         while True:
-            answer = self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+            answer = self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
             if not answer.get("Messages"):
                 return found
             for one in answer["Messages"]:
-                self._sqs.delete_message(
-                    QueueUrl=self._queue_url, ReceiptHandle=one["ReceiptHandle"]
-                )
-                body = json.loads(one["Body"])
-                attributes = body["MessageAttributes"].items()
-                said = {name: value["Value"] for name, value in attributes}
-                found.append((body["Subject"], body["Message"], said))
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+                found.append(json.loads(one["Body"]))
 
 
-def escalation(down, sns=None, dynamodb=None, remembers=None):
+def _other_services():
+    """Make the bus with a rule, the key that signs links, the state machine."""
+    settings = EscalateSettings.read(environment())
+    events, kms, sqs = (boto3.client(name) for name in ("events", "kms", "sqs"))
+    url = sqs.create_queue(QueueName="posted")["QueueUrl"]
+    if settings.event_bus:
+        events.create_event_bus(Name=settings.event_bus)
+        pattern = json.dumps({"source": ["firedetect"], "detail-type": ["notice"]})
+        where = {"Rule": "posted", "EventBusName": settings.event_bus}
+        events.put_rule(Name="posted", EventBusName=settings.event_bus, EventPattern=pattern)
+        arn = f"arn:aws:sqs:{TIER.region}:{TIER.account}:posted"
+        events.put_targets(**where, Targets=[{"Id": "posted", "Arn": arn}])
+    key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    kms.create_alias(AliasName=settings.sign_key, TargetKeyId=key["KeyMetadata"]["KeyId"])
+    boto3.client("stepfunctions").create_state_machine(
+        name=settings.escalation_arn.rpartition(":")[2],
+        definition="{}",
+        roleArn=f"arn:aws:iam::{TIER.account}:role/escalation",
+    )
+    return url
+
+
+def escalation(down, sns=None, dynamodb=None, remembers=None, now=lambda: T0, **others):
     """The handler on the AWS of this process."""
     settings = EscalateSettings.read(environment())
     dynamodb = dynamodb or client("dynamodb")
     remembers = remembers or client("dynamodb")
     done = DynamoDBPersistenceLayer(settings.idempotency_table, boto3_client=remembers)
-    return Escalation(settings, dynamodb, sns or client("sns"), down, done, lambda: T0)
+    others = {
+        "states": client("stepfunctions"),
+        "events": client("events"),
+        "kms": client("kms"),
+    } | others
+    return Escalation(settings, dynamodb, sns or client("sns"), down, done, now, **others)
+
+
+def executions():
+    """Every escalation that was started: name and input."""
+    states = boto3.client("stepfunctions")
+    arn = EscalateSettings.read(environment()).escalation_arn
+    found = states.list_executions(stateMachineArn=arn)["executions"]
+    return {
+        one["name"]: json.loads(
+            states.describe_execution(executionArn=one["executionArn"])["input"]
+        )
+        for one in found
+    }
 
 
 def rows(table):

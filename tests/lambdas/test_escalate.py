@@ -41,7 +41,7 @@ def test_an_alarm_becomes_an_incident_people_are_told_then_the_device(people):
     assert subject == "FIRE ALERT: thing-1 at cellar"
     assert "hot_spot" in text
     assert attributes == {
-        "level": "alert", "site": "cellar", "thing": "thing-1", "kind": "alarm",
+        "level": "alert", "site": "cellar", "thing": "thing-1", "kind": "alarm", "tier": "0",
         "event_id": "thing-1-1-1", "ts": "2026-01-01T00:00:01.000+00:00",
         "received_ms": "1767225600001", "handled_ms": "1767225600000",
     }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from tests.core.test_layers import ROOT, contracts, copied, lint
 
 __all__ = ["copied"]
-HANDLERS = ("escalate", "supervisor")
+HANDLERS = ("acknowledge", "escalate", "response_agent", "supervisor")
 HEAVY = ("numpy", "numba", "xgboost", "awscrt", "awsiot", "aiohttp", "moto", "cryptography")
 NAME = "Functions know the contract"
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from firedetect.decision import health
 from firedetect.errors import ConfigError, MessageRefusedError
 from firedetect.lambdas import notices
+from firedetect.lambdas.incident import changed
 from firedetect.lambdas.notices import REASONS, fit, notice_of
-from firedetect.lambdas.policy import changed, older, receipt_needed, understood
+from firedetect.lambdas.policy import older, receipt_needed, understood
 from firedetect.lambdas.settings import EscalateSettings, SupervisorSettings
 from tests.lambdas.helpers import environment, lost, message
 

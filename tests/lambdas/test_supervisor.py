@@ -1,6 +1,7 @@
 """firedetect-supervisor with a clock that is passed in."""
 
 import datetime as dt
+import json
 
 import boto3
 import pytest
@@ -30,7 +31,12 @@ class World:
         settings = SupervisorSettings.read(environment())
         self.dynamodb = client("dynamodb")
         self.supervisor = Supervisor(
-            settings, self.dynamodb, client("sns"), self.down, lambda: self.now
+            settings,
+            self.dynamodb,
+            client("sns"),
+            self.down,
+            lambda: self.now,
+            events=client("events"),
         )
 
     def row(self, kind, thing="thing-1", **more):
@@ -83,6 +89,38 @@ def test_it_is_back_when_beats_return_and_that_is_told_once(world):
     assert world.told() == ["Trouble: thing-1 at cellar is silent"]
 
 
+def test_other_services_hear_of_silence_too_and_dashboards_how_many_are_silent(world, capsys):
+    world.row("beat")
+    world.row("beat", "thing-2")
+    world.passes(100)
+    world.row("beat", "thing-3")
+    capsys.readouterr()
+    for _ in range(2):
+        world.look()
+    world.row("beat")
+    world.look()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    silent = [line["SilentDevices"] for line in lines if "SilentDevices" in line]
+    assert silent == [[2.0], [2.0], [1.0]]
+    posted = [one["detail"]["subject"] for one in world.people.posted()]
+    assert sorted(posted) == sorted(world.told())
+    assert len(posted) == 3
+
+
+def test_a_bus_that_takes_nothing_is_said_when_people_know(world):
+    class Bus:
+        def put_events(self, **_request):
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttled"}]}
+
+    world.row("beat")
+    world.passes(100)
+    world.supervisor._speaker._events = Bus()
+    with pytest.raises(SupervisionError, match="thing-1"):
+        world.look()
+    world.look()
+    assert world.told() == ["Trouble: thing-1 at cellar is silent"]
+
+
 def test_after_a_lost_link_the_first_newer_beat_says_that_it_is_back(world):
     world.row("beat")
     world.passes(1)
@@ -120,14 +158,14 @@ def test_a_loss_while_people_hear_that_it_is_back_stays_lost(world):
     world.passes(1)
     world.row("beat")
     world.passes(1)
-    real = world.supervisor._sns.publish
+    real = world.supervisor._speaker._sns.publish
 
     class Sns:
         def publish(self, **request):
             escalation(world.down).handle(lost(received_ms=world.ms()), context())
             return real(**request)
 
-    world.supervisor._sns = Sns()
+    world.supervisor._speaker._sns = Sns()
     world.look()
     (row,) = (row for row in rows(DEVICES_TABLE) if row["kind"] == "link")
     assert (row["state"], row["received_ms"]) == ("lost", world.ms())
@@ -241,10 +279,10 @@ def test_one_detector_that_fails_does_not_stop_the_others(world):
 def test_if_people_cannot_be_told_they_are_told_at_the_next_look(world):
     world.row("beat")
     world.passes(100)
-    sns, world.supervisor._sns = world.supervisor._sns, None
+    sns, world.supervisor._speaker._sns = world.supervisor._speaker._sns, None
     with pytest.raises(SupervisionError):
         world.look()
-    world.supervisor._sns = sns
+    world.supervisor._speaker._sns = sns
     world.look()
     assert world.told() == ["Trouble: thing-1 at cellar is silent"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -70,6 +71,7 @@ class Cloud:
 
     def __init__(self, box):
         self._box = box
+        self._batches = {}
 
     @property
     def alarms(self):
@@ -82,9 +84,13 @@ class Cloud:
         return {item["incident_id"]["S"] for page in found for item in page["Items"]}
 
     def batches(self):
-        pages = self._box.aws.client("s3").get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=self._box.description()["bucket"], Prefix="telemetry/")
-        return {Path(one["Key"]).stem for page in found for one in page.get("Contents", [])}
+        s3, bucket = self._box.aws.client("s3"), self._box.description()["bucket"]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="telemetry/")
+        for key in {one["Key"] for page in pages for one in page.get("Contents", [])}:
+            if key not in self._batches:
+                record = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                self._batches[key] = json.loads(record)["batch_id"]
+        return set(self._batches.values())
 
 
 async def test_a_day_offline_two_kills_and_a_dead_broker_lose_nothing(tmp_path, say):

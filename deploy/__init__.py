@@ -1,0 +1,1 @@
+"""The cloud tier as code: stacks, their synthesised templates, and what deploys them."""

@@ -1,0 +1,1 @@
+"""The stacks: core, fleet, lake, flow, and ml for who wants it."""

@@ -1,0 +1,315 @@
+"""What a detector is to AWS IoT: type, rights, how it gets a certificate, how it behaves."""
+
+import json
+from typing import Final
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_iot as iot
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from deploy import names
+from deploy.parts.review import accept, accept_star, skip_checkov
+from deploy.stage import Stage
+
+_THING: Final = "${iot:Connection.Thing.ThingName}"
+TEMPLATE: Final = "firedetect"
+ROLE_ALIAS: Final = "firedetect-pictures"
+_CREDENTIAL_S: Final = 3600
+_BEHAVIOURS: Final = (
+    # A detector says little: these are ten times what a quiet one does, or what a hung one does.
+    ("too-many-messages", "aws:num-messages-sent", "greater-than", 2000, 300),
+    ("large-messages", "aws:message-byte-size", "greater-than", 128 * 1024, None),
+    ("many-failed-rights", "aws:num-authorization-failures", "greater-than", 5, 300),
+    ("many-connects", "aws:num-connection-attempts", "greater-than", 30, 300),
+    ("disconnected-long", "aws:disconnect-duration", "greater-than", 15 * 60, None),
+)
+
+
+class FleetStack(Stack):
+    """Thing type and group, policies, provisioning by claim, Defender, jobs, pictures."""
+
+    def __init__(self, scope: Construct, stage: Stage) -> None:
+        super().__init__(
+            scope,
+            "FiredetectFleet",
+            stack_name="firedetect-fleet",
+            description="firedetect: identity, rights and behaviour of the detectors",
+        )
+        self._stage = stage
+        iot.CfnThingType(self, "Detector", thing_type_name="firedetect-detector")
+        group = iot.CfnThingGroup(self, "Detectors", thing_group_name="firedetect-detectors")
+        iot.CfnPolicy(
+            self,
+            "DetectorPolicy",
+            policy_name="firedetect-detector",
+            policy_document=self._rights(),
+        )
+        iot.CfnPolicy(
+            self,
+            "ClaimPolicy",
+            policy_name="firedetect-claim",
+            policy_document=self._claim_rights(),
+        )
+        self._provisioning()
+        self._pictures()
+        self._behaviour(group)
+        self._jobs()
+
+    def _arn(self, rest: str) -> str:
+        return names.arn(self, "iot", rest)
+
+    def _rights(self) -> dict[str, object]:
+        """Return what a detector may do: what is its own, by the name on its certificate."""
+        own = f"topic/firedetect/{_THING}"
+        things = f"topic/$aws/things/{_THING}"
+        heard = ("shadow/name/*/get/*", "shadow/name/*/update/*", "jobs/*", "defender/*")
+        said = ("shadow/name/*/get", "shadow/name/*/update", "jobs/*", "defender/metrics/*")
+        rules = [
+            f"topic/$aws/rules/firedetect_{name}/firedetect/{_THING}/{name}"
+            for name in ("telemetry", "beat")
+        ]
+        hears = [f"{things}/{topic}" for topic in heard]
+        client = [self._arn(f"client/{_THING}"), self._arn(f"client/{_THING}-*")]
+        certificates = [
+            "$aws/certificates/create-from-csr/*",
+            f"$aws/provisioning-templates/{TEMPLATE}/provision/*",
+        ]
+        own_certificate = [self._arn(f"topic/{topic}") for topic in certificates]
+        return _document(
+            ("iot:Connect", client),
+            (
+                "iot:Publish",
+                [
+                    *(self._arn(f"{own}/{name}") for name in ("alert", "event")),
+                    *map(self._arn, rules),
+                    *(self._arn(f"{things}/{topic}") for topic in said),
+                    *own_certificate,
+                ],
+            ),
+            ("iot:Receive", [self._arn(f"{own}/down"), *map(self._arn, hears), *own_certificate]),
+            (
+                "iot:Subscribe",
+                [
+                    self._arn(f"topicfilter/firedetect/{_THING}/down"),
+                    *(self._arn(one.replace("topic/", "topicfilter/", 1)) for one in hears),
+                    *(one.replace(":topic/", ":topicfilter/") for one in own_certificate),
+                ],
+            ),
+            ("iot:AssumeRoleWithCertificate", [self._arn(f"rolealias/{ROLE_ALIAS}")]),
+        )
+
+    def _claim_rights(self) -> dict[str, object]:
+        """Return what a claim may do: ask for a certificate of its own, and nothing else."""
+        topics = (
+            "$aws/certificates/create-from-csr/*",
+            f"$aws/provisioning-templates/{TEMPLATE}/provision/*",
+        )
+        return _document(
+            ("iot:Connect", [self._arn("client/claim-*")]),
+            ("iot:Publish", [self._arn(f"topic/{topic}") for topic in topics]),
+            ("iot:Receive", [self._arn(f"topic/{topic}") for topic in topics]),
+            ("iot:Subscribe", [self._arn(f"topicfilter/{topic}") for topic in topics]),
+        )
+
+    def _provisioning(self) -> None:
+        role = iam.Role(
+            self,
+            "ProvisioningRole",
+            role_name="firedetect-provisioning",
+            assumed_by=iam.ServicePrincipal("iot.amazonaws.com"),
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "iot:CreateThing",
+                    "iot:DescribeThing",
+                    "iot:UpdateThing",
+                    "iot:AddThingToThingGroup",
+                    "iot:ListThingGroupsForThing",
+                ],
+                resources=[self._arn("thing/*"), self._arn("thinggroup/firedetect-detectors")],
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "iot:AttachPolicy",
+                    "iot:AttachThingPrincipal",
+                    "iot:DescribeCertificate",
+                    "iot:ListPrincipalPolicies",
+                    "iot:ListPrincipalThings",
+                    "iot:ListThingPrincipals",
+                    "iot:RegisterThing",
+                    "iot:UpdateCertificate",
+                    "iot:DescribeThingType",
+                    "iot:DescribeThingGroup",
+                    "iot:GetPolicy",
+                ],
+                resources=["*"],
+            )
+        )
+        why = "things and certificates get their names while this role makes them"
+        accept(role, "IAM5[Resource::*]", why)
+        accept_star(role, self._arn("thing/*"), why)
+        accept(
+            role,
+            "IAM5[Resource::arn:<AWS::Partition>:iot:<AWS::Region>:<AWS::AccountId>:thing/*]",
+            why,
+        )
+        skip_checkov(role.node.find_child("DefaultPolicy"), "CKV_AWS_111", why)
+        skip_checkov(role.node.find_child("DefaultPolicy"), "CKV_AWS_109", why)
+        hook = lambda_.Function.from_function_name(self, "Hook", "firedetect-provisioning-hook")
+        lambda_.CfnPermission(
+            self,
+            "HookPermission",
+            action="lambda:InvokeFunction",
+            function_name=hook.function_name,
+            principal="iot.amazonaws.com",
+            source_account=self.account,
+            source_arn=self._arn(f"provisioningtemplate/{TEMPLATE}"),
+        )
+        iot.CfnProvisioningTemplate(
+            self,
+            "Provisioning",
+            template_name=TEMPLATE,
+            description="A claim becomes a detector with a certificate of its own.",
+            enabled=True,
+            provisioning_role_arn=role.role_arn,
+            template_body=json.dumps(_provisioning_body()),
+            pre_provisioning_hook=iot.CfnProvisioningTemplate.ProvisioningHookProperty(
+                payload_version="2020-04-01",
+                target_arn=names.function_arn(self, "provisioning-hook"),
+            ),
+        )
+
+    def _pictures(self) -> None:
+        """Let a detector whose site opted in put pictures of its alarms under its own name."""
+        role = iam.Role(
+            self,
+            "PicturesRole",
+            role_name="firedetect-pictures",
+            assumed_by=iam.ServicePrincipal("credentials.iot.amazonaws.com"),
+        )
+        prefix = f"arn:{self.partition}:s3:::{names.bucket_name(self)}/"
+        own = f"{prefix}${{credentials-iot:ThingName}}/*"
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[own]))
+        accept_star(role, own, "pictures of one thing, named by their alarm")
+        iot.CfnRoleAlias(
+            self,
+            "Pictures",
+            role_alias=ROLE_ALIAS,
+            role_arn=role.role_arn,
+            credential_duration_seconds=_CREDENTIAL_S,
+        )
+
+    def _behaviour(self, group: iot.CfnThingGroup) -> None:
+        behaviours = [
+            iot.CfnSecurityProfile.BehaviorProperty(
+                name=name,
+                metric=metric,
+                criteria=iot.CfnSecurityProfile.BehaviorCriteriaProperty(
+                    comparison_operator=operator,
+                    value=iot.CfnSecurityProfile.MetricValueProperty(count=str(count)),
+                    duration_seconds=seconds,
+                    consecutive_datapoints_to_alarm=1,
+                    consecutive_datapoints_to_clear=1,
+                ),
+            )
+            for name, metric, operator, count, seconds in _BEHAVIOURS
+        ]
+        role = iam.Role(
+            self,
+            "DefenderRole",
+            role_name="firedetect-defender",
+            assumed_by=iam.ServicePrincipal("iot.amazonaws.com"),
+        )
+        operators = names.arn(self, "sns", names.OPERATORS_TOPIC)
+        role.add_to_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[operators]))
+        iot.CfnSecurityProfile(
+            self,
+            "Behaviour",
+            security_profile_name="firedetect-detector",
+            security_profile_description="How a detector behaves",
+            behaviors=behaviours,
+            alert_targets={
+                "SNS": iot.CfnSecurityProfile.AlertTargetProperty(
+                    alert_target_arn=operators, role_arn=role.role_arn
+                )
+            },
+            target_arns=[group.attr_arn],
+        )
+        iot.CfnFleetMetric(
+            self,
+            "Connected",
+            metric_name="firedetect-connected",
+            index_name="AWS_Things",
+            query_string="connectivity.connected:true",
+            aggregation_field="registry.version",
+            aggregation_type=iot.CfnFleetMetric.AggregationTypeProperty(
+                name="Statistics", values=["count"]
+            ),
+            period=300,
+        )
+
+    def _jobs(self) -> None:
+        for op, description, document in (
+            ("drill", "Sound the outputs for ten seconds, marked as a drill.", {"duration_s": 10}),
+            (
+                "calibrate",
+                "Take the clean-air baseline of the gas board anew.",
+                {"duration_s": 300},
+            ),
+        ):
+            iot.CfnJobTemplate(
+                self,
+                f"{op.title()}Job",
+                job_template_id=f"firedetect-{op}",
+                description=description,
+                document=json.dumps({"v": 1, "op": op, **document}),
+            )
+
+
+def _document(*statements: tuple[str, list[str]]) -> dict[str, object]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": action, "Resource": resources}
+            for action, resources in statements
+        ],
+    }
+
+
+def _provisioning_body() -> dict[str, object]:
+    return {
+        "Parameters": {
+            "ThingName": {"Type": "String"},
+            "Site": {"Type": "String", "Default": ""},
+            "Proof": {"Type": "String", "Default": ""},
+            "AWS::IoT::Certificate::Id": {"Type": "String"},
+        },
+        "Resources": {
+            "thing": {
+                "Type": "AWS::IoT::Thing",
+                "OverrideSettings": {"AttributePayload": "MERGE"},
+                "Properties": {
+                    "ThingName": {"Ref": "ThingName"},
+                    "ThingTypeName": "firedetect-detector",
+                    "ThingGroups": ["firedetect-detectors"],
+                },
+            },
+            "certificate": {
+                "Type": "AWS::IoT::Certificate",
+                "Properties": {
+                    "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"},
+                    "Status": "ACTIVE",
+                },
+            },
+            "policy": {
+                "Type": "AWS::IoT::Policy",
+                "Properties": {"PolicyName": "firedetect-detector"},
+            },
+        },
+        "DeviceConfiguration": {"site": {"Ref": "Site"}},
+    }

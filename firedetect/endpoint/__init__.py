@@ -1,0 +1,1 @@
+"""The container behind the SageMaker endpoint: a second opinion on feature rows."""

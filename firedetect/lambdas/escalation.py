@@ -1,0 +1,113 @@
+"""Who is told when nobody acknowledges, and how long each waits for the one before. Pure.
+
+The state machine asks for one step after the other; what a step carries is all that it knows.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from firedetect.contract.level import Level, LevelName
+from firedetect.contract.problems import problem_of
+from firedetect.errors import MessageRefusedError
+from firedetect.lambdas.incident import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """People who are told together; `wait_s` until the next step; the tier is told `times`."""
+
+    who: str
+    wait_s: int
+    times: int = 1
+
+
+TIERS: Final = (
+    # The message of the alarm itself: the machine is started when these people know.
+    Tier("the people of the site", 60),
+    Tier("their deputies", 120),
+    Tier("everybody", 600, times=13),
+)
+LAST: Final = len(TIERS) - 1
+LASTS_S: Final = sum(tier.wait_s * tier.times for tier in TIERS)
+"""So long after the alarm the escalation is over, acknowledged or not."""
+_NAME_LIMIT: Final = 80
+
+
+class Climb(BaseModel):
+    """One step: `round` counts within the tier; `told_ms` is when the alarm was told.
+
+    Level, site, reasons are those of the alarm, for when there is no row of the incident yet.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    incident_id: Annotated[str, Field(min_length=1, max_length=200)]
+    thing: str
+    site: str
+    level: LevelName
+    reasons: tuple[str, ...] = ()
+    since: str = ""
+    told_ms: int
+    tier: Annotated[int, Field(ge=0, le=LAST)] = 0
+    round: Annotated[int, Field(ge=0)] = 0
+    wait_s: Annotated[int, Field(ge=0)] = 0
+    over: bool = False
+
+    @property
+    def step(self) -> str:
+        """What names a step within its incident, for rows and logs."""
+        return f"{self.level}, tier {self.tier}, round {self.round}"
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether everybody was told as often as there is to tell."""
+        return self.round >= TIERS[self.tier].times
+
+
+def climb_of(asked: object) -> Climb:
+    """Return the step that the state machine asks for; raises MessageRefusedError."""
+    try:
+        return Climb.model_validate(asked)
+    except ValidationError as error:
+        raise MessageRefusedError(f"no step of an escalation: {problem_of(error)}") from error
+
+
+def following(climb: Climb) -> Climb:
+    """Return the step after this one, and how long to wait before it."""
+    tier = TIERS[climb.tier]
+    if climb.tier < LAST and climb.round + 1 >= tier.times:
+        return climb.model_copy(update={"tier": climb.tier + 1, "round": 0, "wait_s": tier.wait_s})
+    return climb.model_copy(update={"round": climb.round + 1, "wait_s": tier.wait_s})
+
+
+def stopped(climb: Climb, incident: Incident | None) -> str:
+    """Return why nobody is told any more, nothing if somebody is.
+
+    Without a row nobody can have acknowledged: the alarm is told all the same.
+    """
+    if incident is None:
+        return ""
+    if incident.closed_at or incident.reset_at:
+        return "over"
+    if incident.covered(climb.level):
+        return "acknowledged"
+    if Level.from_label(incident.level) > Level.from_label(climb.level):
+        return "a higher level is told by itself"
+    return ""
+
+
+def execution_name(incident_id: str, level: LevelName) -> str:
+    """Return what the state machine calls the escalation of a level: one each, however often asked.
+
+    A higher level has a name of its own, so it begins with the first people again.
+    """
+    whole = f"{incident_id}-{level}"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", whole)
+    if plain == whole and len(plain) <= _NAME_LIMIT:
+        return plain
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return f"{plain[: _NAME_LIMIT - len(mark) - 1]}-{mark}"

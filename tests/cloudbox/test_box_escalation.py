@@ -1,0 +1,67 @@
+"""The escalation in the box: the state machine climbs until somebody presses the link."""
+
+import asyncio
+import re
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from firedetect.contract.names import INCIDENTS_TABLE, alert_topic
+from tests.cloudbox.test_box import THING, alarm, scan
+from tests.fakes.box import running_box, thing_of, until
+
+pytestmark = pytest.mark.slow
+FASTER = 1 / 30
+"""Two seconds for the first minute."""
+
+
+def tiers(box):
+    return [told.attributes["tier"] for told in box.told if told.attributes["thing"] == THING]
+
+
+async def opened(address, data=None):
+    def work():
+        with urllib.request.urlopen(address, data=data, timeout=20) as answer:  # noqa: S310 - ours
+            return answer.status, answer.read().decode()
+
+    return await asyncio.to_thread(work)
+
+
+def link_of(told):
+    return re.search(r"http://\S+", told.text).group(0)
+
+
+def executions(box, status):
+    states = box.aws.client("stepfunctions")
+    (machine,) = states.list_state_machines()["stateMachines"]
+    found = states.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter=status)
+    return found["executions"]
+
+
+async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path):
+    async with (
+        running_box(tmp_path / "box", schedule_scale=FASTER) as box,
+        thing_of(box, THING) as (thing, _),
+    ):
+        await thing.publish(alert_topic(THING), alarm())
+        await until(lambda: "0" in tiers(box), "the people of the site")
+        await until(lambda: "1" in tiers(box), "their deputies", limit_s=20.0)
+        assert len(executions(box, "RUNNING")) == 1
+        address = link_of(box.told[-1])
+        # To look at it changes nothing: programs look at links, too.
+        status, page = await opened(address)
+        assert status == 200
+        assert "<form" in page
+        await until(lambda: "2" in tiers(box), "everybody", limit_s=20.0)
+        query = urllib.parse.urlencode({"level": "alert"}).encode()
+        status, page = await opened(address, query)
+        assert status == 200
+        row = scan(box, INCIDENTS_TABLE)[0]
+        assert row["acknowledged"]["BOOL"]
+        told = len(box.told)
+        await until(lambda: executions(box, "SUCCEEDED"), "the end of the climb", limit_s=40.0)
+        assert len(box.told) == told
+        # The detector hears of it by its shadow.
+        wanted = box.shadows.carry_out(THING, "alarm", "get", b"")[0].body["state"]["desired"]
+        assert wanted

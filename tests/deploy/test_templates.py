@@ -1,0 +1,171 @@
+"""The committed templates: current, clean for every reviewer, no right wider than its reason."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import names
+from deploy.stage import STAGES
+from firedetect.cloudbox.rules_sql import parse
+from firedetect.cloudbox.stack_types import RECORDED
+from firedetect.cloudbox.tier import load_tier
+from firedetect.contract import names as contract
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "templates"
+TEMPLATES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+ACKNOWLEDGED = "aws:cdk:acknowledged-rules"
+
+
+def resources(*types):
+    for stack, template in TEMPLATES.items():
+        for name, resource in template["Resources"].items():
+            if not types or resource["Type"] in types:
+                yield stack, name, resource
+
+
+def run(*command):
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_the_templates_are_what_the_stacks_make(tmp_path, stage):
+    """cdk-nag judges every synthesis: a finding that nobody accepted ends it."""
+    done = run(sys.executable, "-m", "deploy.synth", "-o", str(tmp_path), "--stage", stage)
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    assert set(made) == set(TEMPLATES)
+    if stage == "prod":
+        assert made == TEMPLATES, "make synth"
+
+
+@pytest.mark.slow
+def test_cfn_lint_finds_nothing(say):
+    # W3005: CDK says a dependency that a reference implies anyway.
+    command = (str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", "W3005", "--")
+    done = run(*command, *map(str, sorted(FOLDER.glob("*.json"))))
+    assert (done.returncode, done.stdout) == (0, "")
+    say(f"cfn-lint: nothing in {len(TEMPLATES)} templates")
+
+
+@pytest.mark.slow
+def test_checkov_fails_nothing_and_every_skip_has_its_reason(say):
+    options = ("--skip-download", "--quiet", "--compact", "--framework", "cloudformation")
+    done = run(sys.executable, "-m", "checkov.main", "-d", str(FOLDER), *options)
+    assert done.returncode == 0, done.stdout
+    (summary,) = re.findall(
+        r"Passed checks: \d+, Failed checks: 0, Skipped checks: \d+", done.stdout
+    )
+    skips = [
+        skip
+        for _, _, resource in resources()
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+    assert skips
+    assert all(len(skip["comment"]) > 10 for skip in skips)
+    say(f"checkov: {summary}, {len(skips)} skips, each with its reason")
+
+
+def test_names_are_those_of_the_contract():
+    tier = load_tier()
+    tables = {contract.INCIDENTS_TABLE, contract.DEVICES_TABLE, contract.IDEMPOTENCY_TABLE}
+    assert set(tier.tables) == tables
+    assert tier.topics[0] == contract.PEOPLE_TOPIC
+    assert set(tier.functions) == {f"firedetect-{name}" for name in names.FUNCTIONS}
+    assert tier.provisioning().parameters == {"ThingName": None, "Site": "", "Proof": ""}
+    for sql in tier.sql().values():
+        parse(sql)
+
+
+def test_every_rule_has_an_error_action_and_every_function_a_failure_queue():
+    for _, name, rule in resources("AWS::IoT::TopicRule"):
+        assert "Sqs" in rule["Properties"]["TopicRulePayload"]["ErrorAction"], name
+    functions = [name for _, name, _ in resources("AWS::Lambda::Function")]
+    guarded = [
+        one["Properties"]["FunctionName"]["Ref"]
+        for _, _, one in resources("AWS::Lambda::EventInvokeConfig")
+    ]
+    assert sorted(functions) == sorted(guarded)
+
+
+def test_only_four_types_cannot_be_created_in_the_box():
+    assert len(RECORDED) == 4
+    here = {resource["Type"] for _, _, resource in resources()}
+    assert set(RECORDED) <= here
+
+
+def stars(document):
+    """Yield what a policy allows on everything, or on names with a star."""
+    for statement in document["Statement"]:
+        if statement["Effect"] != "Allow":
+            continue
+        given = statement["Resource"]
+        for resource in given if isinstance(given, list) else [given]:
+            text = json.dumps(resource)
+            if "*" in text:
+                yield statement["Action"], text
+
+
+def test_no_right_on_a_star_without_a_written_reason(say):
+    count = 0
+    for stack, name, policy in resources("AWS::IAM::Policy"):
+        found = list(stars(policy["Properties"]["PolicyDocument"]))
+        if not found:
+            continue
+        count += len(found)
+        role = policy["Properties"]["Roles"][0]["Ref"]
+        reasons = json.dumps(
+            [
+                policy.get("Metadata", {}),
+                TEMPLATES[stack]["Resources"][role].get("Metadata", {}),
+            ]
+        )
+        assert "IAM5" in reasons, (stack, name, found)
+    say(f"{count} rights on names with a star, each with a reason at its role")
+
+
+def test_nothing_is_public_and_all_is_encrypted():
+    for _, name, bucket in resources("AWS::S3::Bucket"):
+        block = bucket["Properties"]["PublicAccessBlockConfiguration"]
+        assert all(block.values()), name
+        assert "BucketEncryption" in bucket["Properties"], name
+    for _, name, queue in resources("AWS::SQS::Queue"):
+        assert "KmsMasterKeyId" in queue["Properties"], name
+    for _, name, topic in resources("AWS::SNS::Topic"):
+        assert "KmsMasterKeyId" in topic["Properties"], name
+    for _, name, table in resources("AWS::DynamoDB::Table"):
+        recovery = table["Properties"]["PointInTimeRecoverySpecification"]
+        assert recovery["PointInTimeRecoveryEnabled"], name
+    for _, name, group in resources("AWS::Logs::LogGroup"):
+        assert group["Properties"]["RetentionInDays"] > 0, name
+
+
+def test_a_detector_may_do_only_what_is_its_own():
+    (policy,) = (
+        one
+        for _, _, one in resources("AWS::IoT::Policy")
+        if one["Properties"]["PolicyName"] == "firedetect-detector"
+    )
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        for resource in statement["Resource"]:
+            text = json.dumps(resource)
+            own = "${iot:Connection.Thing.ThingName}" in text
+            assert (
+                own
+                or "$aws/certificates/" in text
+                or "rolealias" in text
+                or ("provisioning-templates" in text)
+            ), text
+
+
+def test_every_tag_and_no_account_is_in_the_templates():
+    text = "".join(path.read_text() for path in FOLDER.glob("*.json"))
+    assert '"Value": "firedetect"' in text
+    assert "123456789012" not in text

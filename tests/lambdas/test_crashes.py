@@ -1,0 +1,135 @@
+"""Whichever call to AWS fails, or is the last one of the function: a retry makes all of it good."""
+
+import itertools
+
+import pytest
+
+from firedetect.contract.names import INCIDENTS_TABLE
+from firedetect.lambdas.rows import client
+from tests.lambdas.helpers import Down, escalation, executions, message, rows
+
+
+class Ended(BaseException):
+    """The environment is gone: no line after this one runs."""
+
+
+class Trap:
+    """Counts the calls of all clients; one of them fails, before or after it has had its effect."""
+
+    def __init__(self, number, error, *, after):
+        self.number, self.error, self.after = number, error, after
+        self.calls = []
+
+    def around(self, real):
+        return Trapped(self, real)
+
+    def go(self, name, call, request):
+        self.calls.append(name)
+        if len(self.calls) != self.number:
+            return call(**request)
+        if self.after:
+            call(**request)
+        raise self.error(f"call {self.number}: {name}")
+
+
+class Trapped:
+    def __init__(self, trap, real):
+        self._trap, self._real = trap, real
+        self.meta = getattr(real, "meta", None)
+        self.exceptions = getattr(real, "exceptions", None)
+
+    def __getattr__(self, name):
+        call = getattr(self._real, name)
+        return lambda **request: self._trap.go(name, call, request)
+
+
+class Soon:
+    """A context that is nearly over: what it leaves undone may be done at once."""
+
+    def get_remaining_time_in_millis(self):
+        return 1
+
+
+SERVICES = {"states": "stepfunctions", "events": "events", "kms": "kms", "sns": "sns"}
+
+
+def made(trap, down):
+    parts = {name: trap.around(client(service)) for name, service in SERVICES.items()}
+    parts |= {name: trap.around(client("dynamodb")) for name in ("dynamodb", "remembers")}
+    return escalation(trap.around(down), **parts)
+
+
+def tried(trap, down, event):
+    """Run an event as AWS does: the environment that fails is replaced, twice at most."""
+    for _ in range(3):
+        try:
+            made(trap, down).handle(event, Soon())
+        except (Exception, Ended) as error:  # noqa: BLE001 - whatever it raised, it comes again
+            said = error
+        else:
+            return
+    raise AssertionError(trap.calls) from said
+
+
+FAULTS = {
+    "refused": (ConnectionError, False),
+    "answer lost": (ConnectionError, True),
+    "killed before": (Ended, False),
+    "killed after": (Ended, True),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_alarm_survives_a_crash_at_any_call(people, fault):
+    error, after = FAULTS[fault]
+    places = []
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        trap, down = Trap(number, error, after=after), Down()
+        tried(trap, down, message(1, thing=thing))
+        told = people.told()
+        assert told, f"nobody was told: {trap.calls}"
+        assert len(told) <= 2
+        assert down.kinds()[-1] == "receipt", trap.calls
+        (row,) = (row for row in rows(INCIDENTS_TABLE) if row["thing"] == thing)
+        assert (row["level"], row["revision"]) == ("alert", 1)
+        assert f"{thing}-1-1-alert" in executions()
+        assert len(people.posted()) >= 1
+        if number > len(trap.calls):
+            break
+        places.append(trap.calls[number - 1])
+    # Every kind of call was the place of a crash.
+    assert {
+        "put_item", "get_item", "update_item", "generate_mac", "publish", "start_execution",
+        "put_events",
+    } <= set(places)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_step_survives_a_crash_at_any_call(people, fault):
+    error, after = FAULTS[fault]
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        escalation(Down()).handle(message(1, thing=thing), Soon())
+        step = executions()[f"{thing}-1-1-alert"]["climb"] | {"tier": 1}
+        people.told()
+        trap = Trap(number, error, after=after)
+        tried(trap, Down(), {"climb": step})
+        assert 1 <= len(people.told()) <= 2, trap.calls
+        if number > len(trap.calls):
+            break
+    assert number > 6
+
+
+def test_a_reset_survives_a_crash_at_any_call(people):
+    clear = {"incident_id": None, "level": "normal", "current": "normal", "alarm": "clear"}
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        escalation(Down()).handle(message(1, thing=thing), Soon())
+        trap = Trap(number, Ended, after=False)
+        tried(trap, Down(), message(2, thing=thing, kind="event", **clear))
+        (row,) = (row for row in rows(INCIDENTS_TABLE) if row["thing"] == thing)
+        assert row["reset_at"], trap.calls
+        if number > len(trap.calls):
+            break
+    assert people.told()
