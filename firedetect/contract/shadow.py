@@ -98,12 +98,16 @@ class StateDocument(_Document):
 
 
 class Acknowledge(BaseModel):
-    """Somebody has taken over the incident."""
+    """Somebody has taken over the incident; `level` is the one that they saw, if that is known.
+
+    A detector that has risen above it meanwhile does not count as acknowledged.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     incident_id: Annotated[str, Field(min_length=1, max_length=128)]
     by: Annotated[str, Field(max_length=128)] = ""
+    level: LevelName | None = None
 
 
 class Silence(BaseModel):

@@ -102,7 +102,9 @@ class Acknowledging:
 
     def _ask_device(self, incident: Incident) -> None:
         # The detector carries out each request once: one of a higher level must look different.
-        asked = Acknowledge(incident_id=incident.incident_id, by=f"{LINK}, {incident.level}")
+        asked = Acknowledge(
+            incident_id=incident.incident_id, by=f"{LINK}, {incident.level}", level=incident.level
+        )
         desired = DesiredAlarm(acknowledge=asked).model_dump(mode="json", exclude_none=True)
         self._iot.update_thing_shadow(
             thingName=incident.thing,

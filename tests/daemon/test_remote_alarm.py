@@ -146,6 +146,20 @@ def test_the_right_incident_is_acknowledged_once():
     assert site.commands[0].source is CommandSource.REMOTE
 
 
+def test_who_saw_an_alert_does_not_take_over_the_emergency_that_it_has_become():
+    site = Site()
+    site.burn()
+    seen = {"acknowledge": {"incident_id": site.incident, "by": "link", "level": "alert"}}
+    site.images(0.9)
+    assert site.outcome.level is Level.EMERGENCY
+    reported = site.consider(seen)
+    assert reported["acknowledged"] is False
+    assert reported["answers"] == {"acknowledge": "the level is emergency now: look again"}
+    assert site.commands == []
+    seen["acknowledge"]["level"] = "emergency"
+    assert site.consider(seen)["acknowledged"] is True
+
+
 @pytest.mark.parametrize("incident", ["d-1-99", "", "x" * 128])
 def test_another_incident_is_left_alone(incident):
     site = Site()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from firedetect.clock import CLOCK_SET_S, NS_PER_S, Clock
+from firedetect.contract.level import Level
 from firedetect.contract.problems import Problem
 from firedetect.contract.shadow import (
     Acknowledge,
@@ -122,7 +123,10 @@ class RemoteAlarm:
         if request.incident_id != outcome.incident_id:
             self._answers[what] = f"incident {request.incident_id} is not the present one"
             return
-        key = request.model_dump_json()
+        if isinstance(request, Acknowledge) and _overtaken(request, outcome):
+            self._answers[what] = f"the level is {outcome.level.label} now: look again"
+            return
+        key = request.model_dump_json(exclude_none=True)
         if self._done.get(what) == key:
             return
         duration_s = None
@@ -158,6 +162,11 @@ class RemoteAlarm:
             return "until has no offset from UTC"
         left_s = end.timestamp() - now_s
         return left_s if left_s > 0 and math.isfinite(left_s) else "has expired"
+
+
+def _overtaken(request: Acknowledge, outcome: Outcome) -> bool:
+    """Whether the alarm is more severe than what the person saw who acknowledged it."""
+    return request.level is not None and Level.from_label(request.level) < outcome.level
 
 
 def _not_stored(why: str) -> None:
