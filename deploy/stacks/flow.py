@@ -53,6 +53,7 @@ class FlowStack(Stack):
         wait = sfn.Wait(self, "WaitForSomebody", time=sfn.WaitTime.seconds_path("$.climb.wait_s"))
         over = sfn.Succeed(self, "Over")
         decide = sfn.Choice(self, "Acknowledged")
+        climb.next(decide)
         decide.when(sfn.Condition.boolean_equals("$.climb.over", value=True), over).otherwise(
             wait.next(climb)
         )
@@ -68,7 +69,7 @@ class FlowStack(Stack):
             self,
             "Escalation",
             state_machine_name=names.ESCALATION,
-            definition_body=sfn.DefinitionBody.from_chainable(climb.next(decide)),
+            definition_body=sfn.DefinitionBody.from_chainable(wait),
             timeout=_LIMIT,
             tracing_enabled=True,
             logs=sfn.LogOptions(

@@ -27,14 +27,17 @@ class Starter:
         self._machine_arn = machine_arn
 
     def start(self, climb: Climb) -> None:
-        """Start the escalation of a level of an incident, if it was not started already."""
+        """Start the escalation of a level of an incident, if it was not started already.
+
+        The alarm itself was the first step: the machine begins with the wait before the second.
+        """
         if not self._machine_arn:
             return
         try:
             self._states.start_execution(
                 stateMachineArn=self._machine_arn,
                 name=execution_name(climb.incident_id, climb.level),
-                input=json.dumps(answer_of(climb)),
+                input=json.dumps(answer_of(following(climb))),
             )
         except self._states.exceptions.ExecutionAlreadyExists:
             _log.info("%s: its escalation was started before", climb.incident_id)

@@ -126,10 +126,11 @@ def test_the_alarm_itself_is_the_first_tier_and_has_the_link(world):
     assert started == {
         "incident_id": "thing-1-1-1", "thing": "thing-1", "site": "cellar", "level": "alert",
         "reasons": ["hot_spot", "gas_rise"], "since": "2026-01-01T00:00:01.000+00:00",
-        "told_ms": 1767225600000, "tier": 0, "round": 0, "wait_s": 0, "over": False,
+        "told_ms": 1767225600000, "tier": 1, "round": 0, "wait_s": 60, "over": False,
     }  # fmt: skip
-    answer = world.call({"climb": started})
-    assert answer == {"climb": started | {"tier": 1, "wait_s": 60}}
+    # The machine waits before it asks at all; whoever asks for the first step again tells nobody.
+    assert STATES["StartAt"] == "WaitForSomebody"
+    assert world.call({"climb": started | {"tier": 0, "wait_s": 0}}) == {"climb": started}
     assert len(world.told) == 1
 
 
@@ -196,10 +197,11 @@ def test_an_alert_that_was_acknowledged_does_not_spare_the_emergency(world):
     world.says(message(1), message(2, kind="event", alarm="acknowledged"))
     world.says(message(3, level="emergency", current="emergency"))
     world.at(90, device_says(world, 4, level="emergency"))
-    world.climb("thing-1-1-1-alert")
-    assert world.calls() == []
     world.climb("thing-1-1-1-emergency")
-    assert [tier for _, tier in world.calls()] == ["1"]
+    assert world.calls() == [(60, "1")]
+    # On this one clock the other comes later; nothing comes of it.
+    world.climb("thing-1-1-1-alert")
+    assert len(world.calls()) == 1
 
 
 def test_the_same_step_invoked_twice_tells_once(world):
