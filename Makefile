@@ -1,10 +1,12 @@
 # Every target is one line; longer work is a script.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers cover ci lock model year bench clean
+.PHONY: help setup run test check lint types layers cover ci lock model year bench clean \
+	synth templates package account deploy costs
 BIN := .venv/bin
 SCENARIO ?= waste-bin
 YEARS ?= 1
 SITE ?= dwelling
+STAGE ?= prod
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +47,24 @@ year: setup ## Live through device-years of nuisances (YEARS=1, SITE=dwelling); 
 
 bench: setup ## Speed side by side with named peers, as ratios
 	@$(BIN)/firedetect bench -o docs/performance.md
+
+synth: setup ## Templates of all stages; those of prod are committed
+	@$(BIN)/python -m deploy.synth && $(BIN)/python -m deploy.synth --stage dev -o var/synth/dev
+
+templates: setup ## What the reviewers of templates say: current, cdk-nag, cfn-lint, checkov
+	@$(BIN)/pytest -q -m slow tests/deploy/test_templates.py
+
+package: setup ## The functions' package, its size and import times
+	@$(BIN)/python -m deploy.package
+
+account: setup ## What is set once per AWS account (STAGE=prod, OPTIONS=--dry-run)
+	@$(BIN)/python -m deploy.account --stage $(STAGE) $(OPTIONS)
+
+deploy: setup ## Bring the tier to AWS (STAGE=prod, OPTIONS=--diff; needs credentials and CODE_BUCKET)
+	@$(BIN)/python -m deploy.deploy --stage $(STAGE) $(OPTIONS)
+
+costs: setup ## What a detector costs in a month (OPTIONS="--devices 40")
+	@$(BIN)/python -m deploy.costs $(OPTIONS)
 
 lock: setup ## Resolve the dependencies again
 	@scripts/lock

@@ -26,6 +26,7 @@ ESCALATION: Final = "firedetect-escalation"
 ENDPOINT: Final = "fire-mvp-xgb-endpoint"
 BUS: Final = "firedetect"
 KEY_ALIAS: Final = "alias/firedetect"
+LAKE_ALIAS: Final = "alias/firedetect-lake"
 SIGN_ALIAS: Final = "alias/firedetect-acknowledge"
 STREAM: Final = "firedetect-telemetry"
 

@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
 from deploy import names
-from deploy.parts.keys import use_key
+from deploy.parts.keys import use_key, use_key_by_alias
 from deploy.parts.review import accept, accept_star, skip_checkov
 
 RUNTIME: Final = lambda_.Runtime.PYTHON_3_12
@@ -53,7 +53,7 @@ class Plan:
     timeout_s: int
     rights: tuple[Right, ...]
     every_min: int = 0
-    memory_mb: int = 256
+    memory_mb: int = 512
 
 
 _INCIDENTS: Final = f"table/{names.INCIDENTS}"
@@ -103,7 +103,6 @@ PLANS: Final = {
             Right(("s3:PutObject",), "s3", "reports/*", _REPORTS),
         ),
         every_min=10,
-        memory_mb=512,
     ),
     "response-agent": Plan(
         "response_agent",
@@ -227,6 +226,8 @@ class Functions:
             role.add_to_principal_policy(
                 iam.PolicyStatement(actions=list(right.actions), resources=[resource])
             )
+            if right.service == "s3":
+                use_key_by_alias(role, self._stack, names.LAKE_ALIAS)
             if right.wide:
                 accept_star(role, resource, right.wide)
 

@@ -10,8 +10,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from deploy import names
+from deploy.parts.review import accept
 from deploy.stage import Stage
 
+_BACKUP_POLICIES: Final = (
+    "service-role/AWSBackupServiceRolePolicyForBackup",
+    "service-role/AWSBackupServiceRolePolicyForRestores",
+    "AWSBackupServiceRolePolicyForS3Backup",
+    "AWSBackupServiceRolePolicyForS3Restore",
+)
 _NOTIFY_PCT: Final = (80, 100)
 
 
@@ -34,20 +41,16 @@ def backups(stack: Stack, stage: Stage, key: kms.Key) -> None:
         "BackupRole",
         role_name="firedetect-backup",
         assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
+        managed_policies=[
+            iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in _BACKUP_POLICIES
+        ],
     )
-    role.add_to_principal_policy(
-        iam.PolicyStatement(
-            actions=[
-                "dynamodb:StartAwsBackupJob",
-                "dynamodb:DescribeTable",
-                "dynamodb:ListTagsOfResource",
-            ],
-            resources=[
-                names.arn(stack, "dynamodb", f"table/{table}")
-                for table in (names.INCIDENTS, names.DEVICES)
-            ],
+    for name in _BACKUP_POLICIES:
+        accept(
+            role,
+            f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{name}]",
+            "AWS Backup changes what it needs; its own policies are kept in step",
         )
-    )
     for name, schedule, days in rules:
         plan = backup.CfnBackupPlan(
             stack,

@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from deploy import names
-from deploy.parts.review import skip_checkov
+from deploy.parts.review import accept_star, skip_checkov
 
 
 def encryption_key(stack: Stack, removal: RemovalPolicy) -> kms.Key:
@@ -45,6 +45,19 @@ def sign_key(stack: Stack) -> kms.CfnKey:
     skip_checkov(key, "CKV_AWS_7", "KMS does not rotate HMAC keys by itself; links live two days")
     kms.CfnAlias(stack, "SignKeyAlias", alias_name=names.SIGN_ALIAS, target_key_id=key.attr_key_id)
     return key
+
+
+def use_key_by_alias(role: iam.IRole, stack: Stack, alias: str) -> None:
+    """Let a role read and write what a key of another stack encrypts, known by its alias."""
+    keys = names.arn(stack, "kms", "key/*")
+    role.add_to_principal_policy(
+        iam.PolicyStatement(
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[keys],
+            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}},
+        )
+    )
+    accept_star(role, keys, f"only the key with {alias}, by its condition")
 
 
 def use_key(role: iam.IRole, key: kms.IKey) -> None:

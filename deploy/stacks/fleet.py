@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from deploy import names
+from deploy.parts.keys import use_key_by_alias
 from deploy.parts.review import accept, accept_star, skip_checkov
 from deploy.stage import Stage
 
@@ -195,6 +196,7 @@ class FleetStack(Stack):
         prefix = f"arn:{self.partition}:s3:::{names.bucket_name(self)}/"
         own = f"{prefix}${{credentials-iot:ThingName}}/*"
         role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[own]))
+        use_key_by_alias(role, self, names.LAKE_ALIAS)
         accept_star(role, own, "pictures of one thing, named by their alarm")
         iot.CfnRoleAlias(
             self,
@@ -227,6 +229,7 @@ class FleetStack(Stack):
         )
         operators = names.arn(self, "sns", names.OPERATORS_TOPIC)
         role.add_to_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[operators]))
+        use_key_by_alias(role, self, names.KEY_ALIAS)
         iot.CfnSecurityProfile(
             self,
             "Behaviour",

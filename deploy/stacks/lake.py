@@ -21,7 +21,7 @@ from deploy.stage import Stage
 DATABASE: Final = "firedetect"
 TABLE: Final = "telemetry"
 _PREFIX: Final = "telemetry/date=!{timestamp:yyyy-MM-dd}/thing=!{partitionKeyFromQuery:thing}/"
-_BUFFER_S: Final = 300
+_BUFFER_S: Final = 900
 _BUFFER_MB: Final = 64
 _COLUMNS: Final = (
     # As `contract/telemetry.py` writes them: columns of integer deltas, in units of their scale.
@@ -52,7 +52,7 @@ class LakeStack(Stack):
         self._key = kms.Key(
             self,
             "Key",
-            alias="alias/firedetect-lake",
+            alias=names.LAKE_ALIAS,
             enable_key_rotation=True,
             removal_policy=self._removal,
             description="firedetect: history and pictures",

@@ -47,7 +47,7 @@ class Incident(_Value):
 
     `levels` says when each level was first declared, `told` when each step of the escalation was;
     `acknowledgements` are in order of time: the first that covers the level counts, the others
-    are history. Times in ms and `unacknowledged_at` are the cloud's, the others whoever says it.
+    are history. `label` is what a person found it to be afterwards. Times in ms and `unacknowledged_at` are the cloud's, the others whoever says it.
     """
 
     incident_id: str
@@ -73,6 +73,8 @@ class Incident(_Value):
     reminded_ms: int = 0
     reset_at: str = ""
     closed_at: str = ""
+    label: str = ""
+    labelled_at: str = ""
     log: tuple[LogLine, ...] = ()
 
     @property
