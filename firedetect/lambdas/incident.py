@@ -47,7 +47,8 @@ class Incident(_Value):
 
     `levels` says when each level was first declared, `told` when each step of the escalation was;
     `acknowledgements` are in order of time: the first that covers the level counts, the others
-    are history. `label` is what a person found it to be afterwards. Times in ms and `unacknowledged_at` are the cloud's, the others whoever says it.
+    are history. `label` is what a person found it to be afterwards. Times in ms and
+    `unacknowledged_at` are the cloud's, the others whoever says it.
     """
 
     incident_id: str
