@@ -13,5 +13,6 @@ def people(monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    with mock_aws():
+    # A box that ran before in this process has state machines executed: here they are only started.
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": False}}):
         yield People.make()

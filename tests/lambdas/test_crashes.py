@@ -9,6 +9,9 @@ from firedetect.lambdas.rows import client
 from tests.lambdas.helpers import Down, escalation, executions, message, rows
 
 
+pytestmark = pytest.mark.slow
+
+
 class Ended(BaseException):
     """The environment is gone: no line after this one runs."""
 
