@@ -8,7 +8,6 @@ from firedetect.contract.names import INCIDENTS_TABLE
 from firedetect.lambdas.rows import client
 from tests.lambdas.helpers import Down, escalation, executions, message, rows
 
-
 pytestmark = pytest.mark.slow
 
 
