@@ -7,6 +7,8 @@ import urllib.request
 
 import pytest
 
+from deploy.names import FUNCTIONS
+from firedetect.cloudbox.box import HOOK
 from firedetect.contract.names import INCIDENTS_TABLE, alert_topic
 from tests.cloudbox.test_box import THING, alarm, scan
 from tests.fakes.box import running_box, thing_of, until
@@ -62,6 +64,9 @@ async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path
         told = len(box.told)
         await until(lambda: executions(box, "SUCCEEDED"), "the end of the climb", limit_s=40.0)
         assert len(box.told) == told
+        # Each function has run by its own trigger but the hook, which registrations ask.
+        others = {f"firedetect-{name}" for name in FUNCTIONS} - {HOOK}
+        assert set(box._functions._handlers) >= others
         # The detector hears of it by its shadow.
         wanted = box.shadows.carry_out(THING, "alarm", "get", b"")[0].body["state"]["desired"]
         assert wanted
