@@ -19,6 +19,7 @@ from firedetect.errors import ConfigError
 
 ENV_PREFIX = "FIREDETECT_"
 _Section = TypeVar("_Section", bound=Section)
+_EEPROM_BYTES = 2 * 832
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -230,6 +231,9 @@ class ThermalCalibration(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if len(self.eeprom_bytes) != _EEPROM_BYTES:
+            msg = f"eeprom has {len(self.eeprom_bytes)} bytes, {_EEPROM_BYTES} are expected"
+            raise ValueError(msg)
         if hashlib.sha256(self.eeprom_bytes).hexdigest() != self.eeprom_sha256:
             msg = "eeprom is damaged: its SHA-256 is another; type  firedetect calibrate thermal"
             raise ValueError(msg)

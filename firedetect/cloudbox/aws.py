@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import boto3
+import structlog
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from firedetect.cloudbox import moto_parts
 from firedetect.cloudbox.broker import HOST
@@ -29,6 +31,9 @@ _ANYBODY: Final = "box"
 _CLIENT: Final = Config(
     connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"}
 )
+
+
+_log = structlog.get_logger()
 
 
 class Aws:
@@ -159,7 +164,22 @@ class Aws:
         with urllib.request.urlopen(reset, timeout=_START_LIMIT_S):  # noqa: S310 - our own server
             self.deployed = self._make()
 
+    def _end_executions(self) -> None:
+        """Stop what state machines still do: their threads would outlive this server."""
+        states = self.client("stepfunctions")
+        try:
+            for machine in states.list_state_machines()["stateMachines"]:
+                running = states.list_executions(
+                    stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING"
+                )
+                for one in running["executions"]:
+                    states.stop_execution(executionArn=one["executionArn"])
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("executions are not stopped", error=str(error))
+
     def _stop(self) -> None:
+        if self._server is not None and self.deployed is not None:
+            self._end_executions()
         with self._lock:
             for client in self._clients.values():
                 client.close()

@@ -42,6 +42,8 @@ from firedetect.storage.folder import DataFolder
 
 READY_LIMIT_S: Final = 60.0
 RESTART_PAUSE_S: Final = 0.5
+LOOK_S: Final = 1.0
+"""How often who waits for a function looks whether the box still runs."""
 DESCRIPTION: Final = "box.json"
 HOOK: Final = "firedetect-provisioning-hook"
 _CLIENT_ID: Final = "firedetect-cloud"
@@ -264,7 +266,12 @@ class Box:
         running = asyncio.run_coroutine_threadsafe(
             self._functions.invoke(name, decoded(payload)), self._loop
         )
-        return json.dumps(running.result()).encode()
+        while True:
+            try:
+                return json.dumps(running.result(LOOK_S)).encode()
+            except TimeoutError:
+                if not self._loop.is_running():
+                    raise BoxError("the box has ended") from None
 
     def _run(
         self, work: Callable[[], Coroutine[Any, Any, None]], name: str, *, ends: bool = False

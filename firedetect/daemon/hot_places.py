@@ -77,7 +77,7 @@ def _remembered(path: Path | None) -> HotPlaces:
         return HotPlaces()
     try:
         return HotPlaces.from_record(json.loads(path.read_text()))
-    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # noqa: BLE001 - no content of a disk may end the start
         _log.warning("hot places are learnt anew", file=str(path), error=repr(error))
         return HotPlaces()
 

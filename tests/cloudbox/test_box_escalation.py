@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import urllib.parse
 import urllib.request
 
@@ -70,3 +71,12 @@ async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path
         # The detector hears of it by its shadow.
         wanted = box.shadows.carry_out(THING, "alarm", "get", b"")[0].body["state"]["desired"]
         assert wanted
+
+
+async def test_nothing_of_an_escalation_outlives_its_box(tmp_path):
+    async with running_box(tmp_path / "box") as box, thing_of(box, THING) as (thing, _):
+        await thing.publish(alert_topic(THING), alarm())
+        await until(lambda: executions(box, "RUNNING"), "the escalation")
+        asked = [one for one in threading.enumerate() if "_execution_logic" in one.name]
+        assert asked
+    await until(lambda: not any(one.is_alive() for one in asked), "the end of its threads")

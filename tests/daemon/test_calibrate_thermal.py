@@ -75,6 +75,28 @@ def test_a_damaged_file_is_told_and_the_array_works_without_it(tmp_path, damage)
     assert rig.run(1.0)
 
 
+@pytest.mark.parametrize(
+    "text", ["[thermal]\nx = " + "[" * 5000, "\x00", '[thermal]\neeprom = "zz"']
+)
+def test_no_content_of_the_file_ends_the_start(tmp_path, text):
+    path = tmp_path / "thermal.toml"
+    path.write_text(text)
+    rig = Thermal(settings=ThermalSettings(calibration=path))
+    assert rig.open().problem
+
+
+def test_a_copy_of_another_length_is_refused(tmp_path):
+    path, found = tmp_path / "thermal.toml", found_in("quiet-room")
+    short = found.calibration.eeprom_bytes[:-2]
+    values = found.calibration.model_dump() | {
+        "eeprom": short.hex(), "eeprom_sha256": hashlib.sha256(short).hexdigest(),
+    }  # fmt: skip
+    cut = found.calibration.model_construct(**values)
+    write_thermal(path, ThermalProposal(cut, found.image_c, 0.28, {}))
+    with pytest.raises(ConfigError, match="1662 bytes, 1664 are expected"):
+        load_thermal_calibration(path)
+
+
 def test_a_fire_is_no_scene_to_calibrate_by():
     assert isinstance(found_in("waste-bin", 60.0), str)
 

@@ -217,7 +217,7 @@ def _calibration_of(settings: ThermalSettings) -> tuple[ThermalCalibration | Non
         return None, ""
     try:
         return load_thermal_calibration(settings.calibration), ""
-    except ConfigError as error:
+    except (ConfigError, ValueError, RecursionError) as error:
         return None, str(error)
 
 
