@@ -9,7 +9,6 @@ from firedetect.contract.level import Health, Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.decision.alarm import Alarm
 from firedetect.decision.confirm import ScoreLevel
-from firedetect.decision.films_alone import FilmsAlone
 from firedetect.decision.hard_rules import HardInputs, HardRules, HardVerdict
 from firedetect.decision.outcome import Answer
 from firedetect.decision.signs import TwoSigns
@@ -34,7 +33,6 @@ class Judge:
         self._hard_until_ns = 0
         self._signs = TwoSigns()
         self._together = False
-        self._films = FilmsAlone()
 
     def configure(self, settings: DecisionSettings) -> None:
         """Use other settings from the next event on; what is latched stays."""
@@ -56,30 +54,23 @@ class Judge:
     def see(self, t_ns: int, row: NDArray[np.floating]) -> None:
         """Fold the columns (27,) that a score is of, before the score itself."""
         self._signs.fold(t_ns, row)
-        self._films.see(row)
 
     def score(self, t_ns: int, score: float) -> None:
         """Fold the model's score (NaN for none)."""
         self.last_score = score
         self._scores.fold(t_ns, score)
-        self._films.count(t_ns, score, self._settings.thresholds.alert)
         self._together = self._signs.together(t_ns)
 
     @property
     def _score_level(self) -> Level:
         """The level of the score; a warning with two signs is an alert."""
-        return Level.ALERT if self.two_signs else self._confirmed
-
-    @property
-    def _confirmed(self) -> Level:
-        """The level that scores confirm; what only films say is a warning at first."""
         level = self._scores.level
-        return min(level, Level.WARNING) if self._films.not_yet else level
+        return Level.ALERT if self.two_signs else level
 
     @property
     def two_signs(self) -> bool:
         """Whether heat and gas together make an alert of a warning now."""
-        return self._together and self._confirmed is Level.WARNING
+        return self._together and self._scores.level is Level.WARNING
 
     @property
     def current(self) -> Level:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -205,8 +206,8 @@ def _degraded(trial: Trial, score: ScoreRows) -> dict[str, Any]:
     """Return the figures with whole sensors missing: scores alone, as no rule is certain then."""
     told = {}
     for name, columns in DEGRADED.items():
-        rows = without(trial.data.rows, columns)
-        verdicts = judge_scores(trial.data, score(rows), trial.settings)
+        data = replace(trial.data, rows=without(trial.data.rows, columns))
+        verdicts = judge_scores(data, score(data.rows), trial.settings)
         told[name] = _short(trial, verdicts) | {
             "smoulder_by_100ppm": smoulders_found(trial.fires, verdicts).as_record()
         }

@@ -1,7 +1,7 @@
 """When each episode reached each level: scores and hard rules of whole episodes, judged at once.
 
 Equal to what the pipeline declares: a level needs k of n seconds, each second taking its highest
-score, and an alert of films alone many more; a hard rule needs nothing more.
+score; a hard rule needs nothing more.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from firedetect.contract.level import Level
 from firedetect.contract.settings import DecisionSettings
-from firedetect.decision.films_alone import SUSTAINED_S, WINDOW_S, films_alone
 from firedetect.decision.signs import TOGETHER_S, gas_sign, heat_sign
 from firedetect.lab.dataset import Dataset
 
@@ -45,18 +44,17 @@ def judge_scores(
     """
     episodes = np.unique(data.episode)
     first = np.full((len(episodes), len(LEVELS)), NEVER)
-    warned = np.zeros(len(data), bool)
-    free = _free(data, scores >= settings.thresholds.alert)
+    warned = np.zeros(0, np.intp)
     for i, level in enumerate(LEVELS):
         need = settings.confirm_emergency if level is Level.EMERGENCY else settings.confirm
         threshold = float(getattr(settings.thresholds, level.label))
-        held = _held(data, _confirmed(data, scores >= threshold, need.k, need.n), settings.hold_s)
-        if level > Level.WARNING:
-            held &= free
-        _note(first, i, data, np.flatnonzero(held), episodes)
+        confirmed = _confirmed(data, scores >= threshold, need.k, need.n)
+        _note(first, i, data, confirmed, episodes)
         if level is Level.WARNING:
-            warned = held
-    raised = np.flatnonzero(warned & _together(data))
+            warned = confirmed
+    signs = np.zeros(len(data), bool)
+    signs[warned] = True
+    raised = np.flatnonzero(_held(data, signs, settings.hold_s) & _together(data))
     alert = np.full((len(episodes), len(LEVELS)), NEVER)
     _note(alert, LEVELS.index(Level.ALERT), data, raised, episodes)
     return Verdicts(episodes, _or_higher(np.minimum(first, alert)))
@@ -90,19 +88,8 @@ def _note(
     first_s[np.searchsorted(episodes, found), column] = data.t_s[rows[at]]
 
 
-def _free(data: Dataset, reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return at which rows an alert by score may be declared: not soon after films alone."""
-    alone = films_alone(data.rows)
-    if not alone.any():
-        return ~alone
-    sustained = _confirmed(data, reached, SUSTAINED_S, WINDOW_S)
-    # It is the second that counts, not its first row.
-    return ~alone | _held(data, sustained, 1.0)
-
-
-def _confirmed(data: Dataset, reached: NDArray[np.bool_], k: int, n: int) -> NDArray[np.bool_]:
-    """Return at which rows k of n seconds had reached; rows are in order of time."""
-    confirmed = np.zeros(len(reached), bool)
+def _confirmed(data: Dataset, reached: NDArray[np.bool_], k: int, n: int) -> NDArray[np.intp]:
+    """Return the rows at which k of n seconds had reached; rows are in order of time."""
     rows = np.flatnonzero(reached)
     second = np.floor(data.t_s[rows]).astype(np.int64)
     episode = data.episode[rows]
@@ -111,12 +98,12 @@ def _confirmed(data: Dataset, reached: NDArray[np.bool_], k: int, n: int) -> NDA
     new[1:] = (second[1:] != second[:-1]) | (episode[1:] != episode[:-1])
     rows, second, episode = rows[new], second[new], episode[new]
     if len(rows) < k:
-        return confirmed
+        return np.zeros(0, np.intp)
     last = slice(k - 1, None)
     start = slice(None, len(rows) - k + 1)
     enough = (episode[start] == episode[last]) & (second[last] - second[start] < n)
-    confirmed[rows[np.flatnonzero(enough) + k - 1]] = True
-    return confirmed
+    found: NDArray[np.intp] = rows[np.flatnonzero(enough) + k - 1]
+    return found
 
 
 def _together(data: Dataset) -> NDArray[np.bool_]:

@@ -59,7 +59,7 @@ def test_less_than_a_warning_stays_what_it_is(score, level):
 
 
 def test_an_alert_or_emergency_by_the_score_needs_no_signs():
-    strong = row(t_max=70.0, tproxy_delta=50.0, g_co_lr=2.0)
+    strong = row(tproxy_delta=50.0, g_co_lr=2.0)
     for score, level in ((0.65, Level.ALERT), (0.9, Level.EMERGENCY)):
         judge = judged([score] * 6, [strong] * 6)
         assert judge.current is level

@@ -432,10 +432,13 @@ def test_of_twenty_odours_none_is_a_warning_and_planted_carbon_monoxide_mostly_i
 
 
 @pytest.mark.slow
-def test_the_strongest_odours_are_no_alert_for_films_alone(tmp_path, shared_data, say):
-    """Of 250 recordings those of three substances have scores of an alert: the board alone."""
+def test_of_the_strongest_odours_few_are_an_alert_for_films_alone(tmp_path, shared_data, say):
+    """Of 250 recordings with the board alone only some of these three substances are an alert.
+
+    Why nothing keeps them from it: docs/adr/0011-films-alone-do-not-wait.md.
+    """
     every, scorer = recordings_of(shared_data("gas_smellnet")), load_scorer(None)
-    found, strong = {}, 0
+    found = []
     for substance in STRONGEST:
         for name, rows in every[substance].items():
             events = begin(Stream(Sensor.GAS, 8.0), decision=DecisionSettings())
@@ -443,13 +446,11 @@ def test_the_strongest_odours_are_no_alert_for_films_alone(tmp_path, shared_data
             for t_s, counts in rows:
                 t_ns = BEGIN_NS + round(t_s * NS)
                 events += [GasCounts(t_ns, *counts), Tick(t_ns)]
-            summary, outcomes = heard(written(tmp_path / f"{name}.mcap", events), scorer)
-            reaching = {int(one.t_s) for one in outcomes if (one.score or 0.0) >= 0.6}
-            strong += len(reaching) >= 5
-            found[name] = summary.max_level
-    say(f"{strong} of {len(found)} recordings of strong odours have scores of an alert")
-    assert strong >= 4
-    assert max(found.values()) is Level.WARNING
+            found.append(heard(written(tmp_path / f"{name}.mcap", events), scorer)[0].max_level)
+    alerts = sum(level >= Level.ALERT for level in found)
+    say(f"films alone: {alerts} of {len(found)} recordings of the strongest odours are an alert")
+    assert alerts <= 4
+    assert max(found) < Level.EMERGENCY
 
 
 def test_a_real_array_that_repeats_itself_is_frozen_in_time(tmp_path, shared_data):
