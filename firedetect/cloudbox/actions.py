@@ -42,6 +42,7 @@ class Actions:
         self._functions = functions
         self._publish = publish
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rule-action")
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     def close(self) -> None:
         """Let the threads end."""
@@ -74,7 +75,8 @@ class Actions:
     async def _in_thread(self, call: Callable[..., None], *args: object) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(LIMIT_S):
+            # The limit is for the action, not for those that are before it on a busy machine.
+            async with self._turn, asyncio.timeout(LIMIT_S):
                 await loop.run_in_executor(self._threads, call, *args)
         except (ClientError, BotoCoreError) as error:
             raise BoxError(str(error)) from error

@@ -10,8 +10,10 @@ from pathlib import Path
 from firedetect.uplink.sdk import Endpoint
 from tests.uplink.sender import Sender, batch_of, message_of, sending
 
-KINDS = ("alarm", "trouble", "event", "event", "event")
-BATCH_EVERY = 3
+MESSAGE_EVERY = 4
+ALARM_EVERY = 20
+"""Each alarm is an escalation that nobody answers: more than these keep the box itself busy."""
+KINDS = ("alarm", "trouble", *["event"] * (ALARM_EVERY // MESSAGE_EVERY - 2))
 
 
 async def main():
@@ -20,12 +22,13 @@ async def main():
     endpoint = Endpoint(host, int(port), thing, Path(certificate), Path(key), Path(ca))
     async with sending(sender, endpoint):
         for number in range(int(first), int(first) + int(count)):
-            message = message_of(thing, number, KINDS[number % len(KINDS)])
-            if await sender.keep(message):
-                print("stored", message.event_id, flush=True)
-            if number % BATCH_EVERY == 0:
-                await sender.outbox.add_batch(batch_of(thing, number).encode())
-                print("batch", f"b{number}", flush=True)
+            if number % MESSAGE_EVERY == 0:
+                kind = KINDS[number // MESSAGE_EVERY % len(KINDS)]
+                message = message_of(thing, number, kind)
+                if await sender.keep(message):
+                    print("stored", message.event_id, flush=True)
+            await sender.outbox.add_batch(batch_of(thing, number).encode())
+            print("batch", f"b{number}", flush=True)
         print("all stored", flush=True)
         while await sender.keeper.waiting():
             await asyncio.sleep(0.05)
@@ -33,4 +36,5 @@ async def main():
         await asyncio.Event().wait()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
