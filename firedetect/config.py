@@ -134,6 +134,20 @@ class UplinkSettings(Section):
         return self
 
 
+class PictureSettings(Section):
+    """Whether the picture of an alarm leaves the house, and where to.
+
+    `share` is the site's opt-in: at each new alert or emergency the newest image of the array goes
+    into the bucket at `bucket_url`, in `region`. The right to put it there is asked of AWS IoT's
+    credentials provider `credentials_endpoint` (host, or host:port) with the device's certificate.
+    """
+
+    share: bool = False
+    credentials_endpoint: Annotated[str, Field(pattern=r"^[a-zA-Z0-9.-]{0,253}(:\d{1,5})?$")] = ""
+    bucket_url: Annotated[str, Field(pattern=r"^(https?://\S+[^/\s])?$", max_length=512)] = ""
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
+
+
 class WebSettings(Section):
     """The local page; it listens on this machine only."""
 
@@ -169,6 +183,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     outputs: OutputSettings = OutputSettings()
     uplink: UplinkSettings = UplinkSettings()
+    pictures: PictureSettings = PictureSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
@@ -177,6 +192,17 @@ class Settings(BaseSettings):
         if self.lepton.enabled and self.thermal.enabled:
             msg = "there is one thermal array: for the Lepton set thermal.enabled = false"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_have_a_way(self) -> Self:
+        ways = self.pictures
+        # The cloud in a box says by itself where it is: there is no endpoint here then.
+        if ways.share and self.uplink.endpoint:
+            for name in ("credentials_endpoint", "bucket_url", "region"):
+                if not getattr(ways, name):
+                    msg = f"pictures.share needs pictures.{name}"
+                    raise ValueError(msg)
         return self
 
     @classmethod

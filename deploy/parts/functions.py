@@ -32,6 +32,9 @@ _CHANGE_ALL: Final = (*_READ_ALL, "dynamodb:PutItem")
 _ONCE: Final = (*_CHANGE, "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 _TELL: Final = ("sns:Publish",)
 _THINGS: Final = "things come and go; the rest of the name is fixed"
+_PICTURES: Final = (
+    "each thing has its own folder of pictures, named by incidents; the signed link says which one"
+)
 _REPORTS: Final = "reports are named by date; the folder is fixed"
 
 
@@ -57,6 +60,7 @@ class Plan:
 
 
 _INCIDENTS: Final = f"table/{names.INCIDENTS}"
+_OPEN: Final = f"{_INCIDENTS}/index/{names.OPEN_INCIDENTS}"
 _DEVICES: Final = f"table/{names.DEVICES}"
 _PEOPLE: Final = Right(_TELL, "sns", names.PEOPLE_TOPIC)
 _OPERATORS: Final = Right(_TELL, "sns", names.OPERATORS_TOPIC)
@@ -83,6 +87,7 @@ PLANS: Final = {
         (
             Right(_CHANGE, "dynamodb", _INCIDENTS),
             Right(("iot:UpdateThingShadow",), "iot", "thing/*/alarm", _THINGS),
+            Right(("s3:GetObject",), "s3", "*/pictures/*", _PICTURES),
         ),
     ),
     "supervisor": Plan(
@@ -107,7 +112,12 @@ PLANS: Final = {
     "response-agent": Plan(
         "response_agent",
         60,
-        (_PEOPLE, _EVENTS, Right(_CHANGE_ALL, "dynamodb", _INCIDENTS)),
+        (
+            _PEOPLE,
+            _EVENTS,
+            Right(_CHANGE, "dynamodb", _INCIDENTS),
+            Right(("dynamodb:Query",), "dynamodb", _OPEN),
+        ),
         every_min=15,
     ),
     "learning-agent": Plan(

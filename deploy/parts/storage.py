@@ -53,8 +53,8 @@ class Storage:
             self.stack,
             identity,
             table_name=name,
-            partition_key=_text(key),
-            sort_key=_text(sort) if sort else None,
+            partition_key=text(key),
+            sort_key=text(sort) if sort else None,
             time_to_live_attribute=time_to_live,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
@@ -67,5 +67,6 @@ class Storage:
         )
 
 
-def _text(name: str) -> dynamodb.Attribute:
+def text(name: str) -> dynamodb.Attribute:
+    """Return a key that is text."""
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -11,7 +11,7 @@ from deploy.parts.keep import backups, budget
 from deploy.parts.keys import encryption_key, sign_key
 from deploy.parts.review import skip_checkov
 from deploy.parts.rules import Rules
-from deploy.parts.storage import Storage
+from deploy.parts.storage import Storage, text
 from deploy.parts.watch import Watch
 from deploy.stage import Stage
 
@@ -35,7 +35,10 @@ class CoreStack(Stack):
             "RuleErrors": storage.queue("RuleErrors", names.RULE_ERRORS),
             "FunctionErrors": storage.queue("FunctionErrors", names.FUNCTION_ERRORS),
         }
-        storage.table("Incidents", names.INCIDENTS, "incident_id")
+        incidents = storage.table("Incidents", names.INCIDENTS, "incident_id")
+        incidents.add_global_secondary_index(
+            index_name=names.OPEN_INCIDENTS, partition_key=text("open"), sort_key=text("opened_at")
+        )
         storage.table("Devices", names.DEVICES, "thing", sort="kind")
         storage.table("Idempotency", names.IDEMPOTENCY, "id", time_to_live="expiration")
         events.EventBus(self, "Bus", event_bus_name=names.BUS)

@@ -13,10 +13,10 @@ from deploy import names
 from deploy.parts.keys import use_key_by_alias
 from deploy.parts.review import accept, accept_star, skip_checkov
 from deploy.stage import Stage
+from firedetect.contract.names import PICTURE_TAG, PICTURES_ROLE_ALIAS
 
 _THING: Final = "${iot:Connection.Thing.ThingName}"
 TEMPLATE: Final = "firedetect"
-ROLE_ALIAS: Final = "firedetect-pictures"
 _CREDENTIAL_S: Final = 3600
 _BEHAVIOURS: Final = (
     # A detector says little: these are ten times what a quiet one does, or what a hung one does.
@@ -98,7 +98,7 @@ class FleetStack(Stack):
                     *(one.replace(":topic/", ":topicfilter/") for one in own_certificate),
                 ],
             ),
-            ("iot:AssumeRoleWithCertificate", [self._arn(f"rolealias/{ROLE_ALIAS}")]),
+            ("iot:AssumeRoleWithCertificate", [self._arn(f"rolealias/{PICTURES_ROLE_ALIAS}")]),
         )
 
     def _claim_rights(self) -> dict[str, object]:
@@ -194,14 +194,22 @@ class FleetStack(Stack):
             assumed_by=iam.ServicePrincipal("credentials.iot.amazonaws.com"),
         )
         prefix = f"arn:{self.partition}:s3:::{names.bucket_name(self)}/"
-        own = f"{prefix}${{credentials-iot:ThingName}}/*"
-        role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[own]))
+        own = f"{prefix}${{credentials-iot:ThingName}}/pictures/*"
+        tag, _, value = PICTURE_TAG.partition("=")
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:PutObject", "s3:PutObjectTagging"],
+                resources=[own],
+                # By this tag the bucket deletes pictures: none is kept longer for lack of it.
+                conditions={"StringEquals": {f"s3:RequestObjectTag/{tag}": value}},
+            )
+        )
         use_key_by_alias(role, self, names.LAKE_ALIAS)
         accept_star(role, own, "pictures of one thing, named by their alarm")
         iot.CfnRoleAlias(
             self,
             "Pictures",
-            role_alias=ROLE_ALIAS,
+            role_alias=PICTURES_ROLE_ALIAS,
             role_arn=role.role_arn,
             credential_duration_seconds=_CREDENTIAL_S,
         )

@@ -17,10 +17,13 @@ from deploy.parts.keys import use_key
 from deploy.parts.review import accept, skip_checkov
 from deploy.parts.rules import Rules
 from deploy.stage import Stage
+from firedetect.contract.names import PICTURE_TAG
 
 DATABASE: Final = "firedetect"
 TABLE: Final = "telemetry"
 _PREFIX: Final = "telemetry/date=!{timestamp:yyyy-MM-dd}/thing=!{partitionKeyFromQuery:thing}/"
+PICTURE_DAYS: Final = 90
+"""So long a picture of an alarm is kept; one that a later picture replaced, a day."""
 _BUFFER_S: Final = 900
 _BUFFER_MB: Final = 64
 _COLUMNS: Final = (
@@ -82,6 +85,7 @@ class LakeStack(Stack):
         return bucket
 
     def _bucket(self, access_logs: s3.Bucket) -> s3.Bucket:
+        tag, _, value = PICTURE_TAG.partition("=")
         return s3.Bucket(
             self,
             "Data",
@@ -111,6 +115,13 @@ class LakeStack(Stack):
                     ],
                     expiration=Duration.days(730),
                     noncurrent_version_expiration=Duration.days(30),
+                ),
+                s3.LifecycleRule(
+                    # Not by prefix: each thing has a folder of its own, for more than pictures.
+                    id="pictures",
+                    tag_filters={tag: value},
+                    expiration=Duration.days(PICTURE_DAYS),
+                    noncurrent_version_expiration=Duration.days(1),
                 ),
                 s3.LifecycleRule(
                     id="unfinished", abort_incomplete_multipart_upload_after=Duration.days(1)

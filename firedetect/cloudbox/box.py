@@ -21,6 +21,7 @@ from firedetect.cloudbox.authority import Authority
 from firedetect.cloudbox.aws import Aws
 from firedetect.cloudbox.broker import Broker
 from firedetect.cloudbox.connection import Connection, Received
+from firedetect.cloudbox.credentials import CredentialsProvider
 from firedetect.cloudbox.database import open_database
 from firedetect.cloudbox.dataplane import DataPlane
 from firedetect.cloudbox.defender import Defender
@@ -144,7 +145,9 @@ class Box:
             "aws_endpoint": self.aws.endpoint,
             "aws_ready": self.engine.ready.is_set(),
             "iot_data_endpoint": self.data_plane.endpoint,
+            "credentials_endpoint": self._credentials.endpoint,
             "bucket": self._tier.bucket,
+            "bucket_url": f"{self.aws.endpoint}/{self._tier.bucket}",
             "stacks": dict(self.aws.deployed.stacks) if self.aws.deployed else {},
             "recorded_only": list(RECORDED),
             "region": self._tier.region,
@@ -177,6 +180,11 @@ class Box:
             template=self._tier.provisioning(),
             hook=self._holders,
         )
+        self._credentials = CredentialsProvider(
+            self._provisioning.thing_of, self.aws.client, self._started.is_set
+        )
+        await self._credentials.start(self.authority.server_certificate())
+        self._stack.push_async_callback(self._credentials.stop)
         await self.broker.grant(self._provisioning.grants())
         await self.broker.start()
         self._stack.push_async_callback(self.broker.stop)

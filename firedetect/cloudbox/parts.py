@@ -116,14 +116,6 @@ class FunctionPart(_Part):
     failure_queue: str
 
 
-class TablePart(_Part):
-    """One table and its keys, which are strings."""
-
-    hash_key: str
-    range_key: str | None = None
-    time_to_live: str | None = None
-
-
 class SchedulePart(_Part):
     """When a function runs by itself."""
 

@@ -110,6 +110,15 @@ class Provisioning:
         )
         return dict(rows.fetchall())
 
+    def thing_of(self, common_name: str) -> str | None:
+        """Return the thing whose certificate has this name, None if it is nobody's (any more)."""
+        if reserved(common_name):
+            return None
+        granted = self.grants()
+        if common_name in granted:
+            return granted[common_name]
+        return common_name if common_name in self._authority.issued() else None
+
     async def release(self, thing: str) -> None:
         """Free a name: what certificates it has lose its rights, and a claim may take it again."""
         if reserved(thing):

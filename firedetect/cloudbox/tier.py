@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from firedetect.cloudbox.parts import FunctionPart, TablePart
+from firedetect.cloudbox.parts import FunctionPart
 from firedetect.cloudbox.provisioning import Template
 from firedetect.contract.names import PEOPLE_TOPIC
 from firedetect.contract.problems import problem_of
@@ -42,11 +42,9 @@ class Tier:
     region: str = REGION
     account: str = ACCOUNT
     functions: Mapping[str, FunctionPart] = field(init=False)
-    tables: Mapping[str, TablePart] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "functions", dict(self._functions()))
-        object.__setattr__(self, "tables", dict(self._tables()))
 
     @property
     def bucket(self) -> str:
@@ -112,15 +110,6 @@ class Tier:
                     environment={k: v for k, v in variables.items() if isinstance(v, str)},
                     failure_queue="firedetect-function-errors",
                 ),
-            )
-
-    def _tables(self) -> Iterator[tuple[str, TablePart]]:
-        for given in self.resources("AWS::DynamoDB::Table"):
-            keys = {key["KeyType"]: key["AttributeName"] for key in given["KeySchema"]}
-            ending = given.get("TimeToLiveSpecification", {}).get("AttributeName")
-            yield (
-                str(given["TableName"]),
-                TablePart(hash_key=keys["HASH"], range_key=keys.get("RANGE"), time_to_live=ending),
             )
 
 

@@ -35,7 +35,8 @@ class DetectorMessage(ContractMessage):
     """One thing that changed at a detector.
 
     `contributions` (log odds by column) are there when the score has just raised the level: the
-    strongest of what the score is made of.
+    strongest of what the score is made of. `picture` is where the picture of an alarm will be in
+    the bucket; without it the site did not opt in, or there is no image.
     """
 
     kind: MessageKind
@@ -58,6 +59,9 @@ class DetectorMessage(ContractMessage):
         dict[_Column, float],
         Field(default_factory=dict, max_length=MOST_SENT, exclude_if=lambda found: not found),
     ]
+    picture: Annotated[str, StringConstraints(max_length=512)] | None = Field(
+        default=None, exclude_if=lambda key: key is None
+    )
 
     @field_validator("contributions", mode="wrap")
     @classmethod
@@ -70,6 +74,18 @@ class DetectorMessage(ContractMessage):
         except ValidationError:
             return {}
         return found
+
+    @field_validator("picture", mode="wrap")
+    @classmethod
+    def _never_refuse_for_it(
+        cls, given: object, validate: ValidatorFunctionWrapHandler
+    ) -> str | None:
+        """Leave out what can be no picture's key: an alarm is not refused for its picture."""
+        try:
+            key: str | None = validate(given)
+        except ValidationError:
+            return None
+        return key
 
 
 class LinkLost(ContractMessage):

@@ -13,10 +13,17 @@ PEOPLE_TOPIC: Final = "fire-detection-alerts"
 """The SNS topic; its attributes `level`, `site` and `thing` are for filter policies."""
 
 INCIDENTS_TABLE: Final = "firedetect-incidents"
+OPEN_INCIDENTS_INDEX: Final = "open"
+"""Of the incidents: only rows that have `open` are in it, and those are not over."""
 DEVICES_TABLE: Final = "firedetect-devices"
 IDEMPOTENCY_TABLE: Final = "firedetect-idempotency"
 
 PROVISIONING_TEMPLATE: Final = "firedetect"
+
+PICTURES_ROLE_ALIAS: Final = "firedetect-pictures"
+"""What a detector becomes when it puts a picture into the bucket."""
+PICTURE_TAG: Final = "kind=picture"
+"""Every picture has this tag: by it the bucket knows what to delete early."""
 
 
 def alert_topic(thing: str) -> str:
@@ -47,3 +54,8 @@ def beat_topic(thing: str) -> str:
 def defender_topic(thing: str) -> str:
     """Device Defender's device-side metrics."""
     return f"$aws/things/{thing}/defender/metrics/json"
+
+
+def picture_key(thing: str, incident_id: str) -> str:
+    """The picture of an incident in the bucket of the history: known before there is one."""
+    return f"{thing}/pictures/{incident_id}.png"

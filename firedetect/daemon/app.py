@@ -129,6 +129,8 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks["telemetry"] = parts.telemetry.run
     if parts.cloud is not None:
         tasks.update(parts.cloud.tasks())
+    if parts.pictures is not None:
+        tasks["pictures"] = parts.pictures.run
     tasks["watchdog"] = partial(feed_watchdog, lambda: parts.detector.processed)
 
 

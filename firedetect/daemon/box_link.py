@@ -129,4 +129,11 @@ def _with_identity(settings: Settings, folder: Path, said: dict[str, Any]) -> Se
             "key": own.key,
         }
     )
-    return settings.model_copy(update={"uplink": uplink})
+    pictures = settings.pictures.model_copy(
+        update={
+            "credentials_endpoint": said["credentials_endpoint"],
+            "bucket_url": said["bucket_url"],
+            "region": said["region"],
+        }
+    )
+    return settings.model_copy(update={"uplink": uplink, "pictures": pictures})

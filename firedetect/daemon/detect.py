@@ -8,7 +8,7 @@ import structlog
 
 from firedetect.clock import NS_PER_S, Clock
 from firedetect.daemon.keep import Keeper
-from firedetect.daemon.messages import message_of
+from firedetect.daemon.messages import message_of, no_picture
 from firedetect.daemon.queue import EventQueue
 from firedetect.decision.outcome import Outcome
 from firedetect.pipeline import Pipeline
@@ -33,7 +33,7 @@ class Detector:
     `on_event` hears of every event as it came, `on_reading` of every decoded one. What they do
     wrong is a trouble and keeps no event from being judged.
     `first` hears of every outcome before anything is written: the local outputs. `listeners` hear
-    of it afterwards.
+    of it afterwards. `picture_of` names the picture of an alarm; what it does wrong keeps no alarm.
     """
 
     pipeline: Pipeline
@@ -46,6 +46,7 @@ class Detector:
     listeners: list[Callable[[Outcome], None]] = field(default_factory=list)
     on_event: Callable[[Event], None] = lambda _event: None
     on_reading: tuple[Callable[[Event], None], ...] = ()
+    picture_of: Callable[[Outcome], str | None] = no_picture
     recorder: RecordingWriter | None = None
     processed: int = 0
     _decoder: Decoder = field(default_factory=Decoder)
@@ -124,7 +125,7 @@ class Detector:
 
     async def _hand_on(self, outcome: Outcome) -> None:
         self.first(outcome)
-        message = message_of(outcome, self._before, self.device, self.site)
+        message = message_of(outcome, self._before, self.device, self.site, self._pictured)
         self._before = outcome
         if message is not None and self.keeper is not None:
             self._kept_ns = outcome.t_ns
@@ -134,6 +135,13 @@ class Detector:
             self._record(partial(self.recorder.write_outcome, outcome.t_ns, line))
         for listener in tuple(self.listeners):
             self._tell(listener, outcome)
+
+    def _pictured(self, outcome: Outcome) -> str | None:
+        try:
+            return self.picture_of(outcome)
+        except Exception as error:  # noqa: BLE001 - the alarm goes without
+            self._lose("picture", error)
+            return None
 
     def _let_hear(self, hear: Callable[[Event], None], event: Event) -> None:
         try:

@@ -14,6 +14,7 @@ from firedetect.daemon.detect import Detector
 from firedetect.daemon.disk import DiskThread
 from firedetect.daemon.hot_places import HotPlaceKeeper
 from firedetect.daemon.keep import Keeper
+from firedetect.daemon.messages import no_picture
 from firedetect.daemon.models.install import model_store
 from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
@@ -24,6 +25,7 @@ from firedetect.daemon.remote.config import RemoteConfig
 from firedetect.daemon.remote.flight import FlightRecorder
 from firedetect.daemon.remote.job_handlers import JobHandlers
 from firedetect.daemon.remote.outbox import StoredOutbox
+from firedetect.daemon.remote.pictures import AlarmPictures
 from firedetect.daemon.remote.self_report import SelfReport
 from firedetect.daemon.remote.sensing import Sensing
 from firedetect.daemon.remote.telemetry import TelemetryCollector
@@ -84,6 +86,7 @@ class Parts:
     telemetry: TelemetryCollector
     places: HotPlaceKeeper
     cloud: Cloud | None
+    pictures: AlarmPictures | None
     tasks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 
@@ -157,7 +160,9 @@ def assemble(
         disk,
         lambda: pipeline.remembered(clock.monotonic_ns()).gas_baseline,
     )
-    cloud = None
+    cloud = pictures = None
+    if settings.uplink.endpoint and settings.pictures.share:
+        pictures = AlarmPictures(settings, clock, report)
     if settings.uplink.endpoint:
         cloud = Cloud(settings, clock, report, outbox, about, remote, alarm, handlers, folder, disk)
     detector = Detector(
@@ -182,7 +187,14 @@ def assemble(
             *around.listeners,
         ],
         on_event=flight.heard,
-        on_reading=(view.reading, sensing.heard, handlers.reading, places.reading),
+        on_reading=(
+            view.reading,
+            sensing.heard,
+            handlers.reading,
+            places.reading,
+            *([pictures.reading] if pictures else []),
+        ),
+        picture_of=pictures.take if pictures else no_picture,
         recorder=recorder,
     )
     return Parts(
@@ -202,4 +214,5 @@ def assemble(
         telemetry=telemetry,
         places=places,
         cloud=cloud,
+        pictures=pictures,
     )

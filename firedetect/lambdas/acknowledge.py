@@ -1,4 +1,4 @@
-"""firedetect-acknowledge: the page behind the link in a message, and its button.
+"""firedetect-acknowledge: the page behind the link in a message, its button, its picture.
 
 Looking at the page changes nothing. The button marks the incident first, then asks the detector by
 its shadow `alarm`: pressed again after a failure, both are made good.
@@ -20,7 +20,9 @@ from firedetect.contract.shadow import Acknowledge, DesiredAlarm
 from firedetect.lambdas import pages
 from firedetect.lambdas.incident import LINK, Acknowledgement, Incident, acknowledged
 from firedetect.lambdas.incidents import Incidents
+from firedetect.lambdas.notices import PICTURE_QUERY
 from firedetect.lambdas.now import Now, iso, utc_now
+from firedetect.lambdas.pictures import Pictures, pictures_in
 from firedetect.lambdas.rows import client
 from firedetect.lambdas.settings import AcknowledgeSettings
 from firedetect.lambdas.tokens import Claim, TokenRefusedError, Verifier
@@ -49,9 +51,11 @@ class Acknowledging:
         kms: Any,  # noqa: ANN401
         iot: Any,  # noqa: ANN401
         now: Now = utc_now,
+        pictures: Pictures | None = None,
     ) -> None:
         self._incidents = Incidents(dynamodb, settings.incidents_table)
         self._verifier = Verifier(kms, settings.sign_key)
+        self._pictures = pictures or pictures_in(settings.data_bucket)
         self._iot = iot
         self._now = now
 
@@ -60,14 +64,25 @@ class Acknowledging:
         method = str(event.get("requestContext", {}).get("http", {}).get("method", ""))
         if method not in {"GET", "HEAD", "POST"}:
             return pages.not_allowed()
-        token = (event.get("queryStringParameters") or {}).get("t", "")
+        query = event.get("queryStringParameters") or {}
+        token = query.get("t", "")
         try:
             claim = self._verifier.claim(str(token), int(self._now().timestamp()))
         except TokenRefusedError as error:
             _log.info("a link is refused: %s", error)
             return pages.refused(str(error))
-        found = self._press(claim, _level_seen(event)) if method == "POST" else self._look(claim)
+        if method == "POST":
+            return self._press(claim, _level_seen(event))
+        name, _, wanted = PICTURE_QUERY.partition("=")
+        found = self._show(claim) if query.get(name) == wanted else self._look(claim)
         return found | {"body": ""} if method == "HEAD" else found
+
+    def _show(self, claim: Claim) -> Answer:
+        incident = self._find(claim)
+        if incident is None:
+            return pages.unknown()
+        address = self._pictures.address(incident.picture)
+        return pages.picture(address) if address else pages.no_picture()
 
     def _look(self, claim: Claim) -> Answer:
         incident = self._find(claim)

@@ -64,13 +64,11 @@ def duration(ms: int) -> str:
 
 
 def _story(incident: Incident, level: LevelName) -> list[str]:
-    picture = [f"Picture: {incident.picture}"] if incident.picture else []
     return [
         f"Where: {place(incident.site)}, detector {incident.thing}.",
         f"How severe: {level} (now {incident.current}).",
         f"Why: {because(incident.reasons)}.",
         f"Since: {incident.levels.get(level, incident.opened_at)}.",
-        *picture,
     ]
 
 

@@ -85,7 +85,8 @@ class Climber:
             link = failures.attempt(
                 lambda: self._signer.link(climb.incident_id, climb.thing, now_ms // 1000)
             )
-            return call_of(climb, incident, now_ms).with_link(link or "")
+            pictured = incident is not None and bool(incident.picture)
+            return call_of(climb, incident, now_ms).with_link(link or "", pictured=pictured)
 
         def tell() -> str:
             facts = {

@@ -29,7 +29,14 @@ from firedetect.lambdas.notices import Notice, alarm_of, notice_of
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
 from firedetect.lambdas.once import Once
 from firedetect.lambdas.people import Speaker, send_down
-from firedetect.lambdas.policy import Arrival, occurrence, receipt_needed, understood
+from firedetect.lambdas.policy import (
+    Arrival,
+    occurrence,
+    pictured,
+    receipt_needed,
+    refuse_foreign_picture,
+    understood,
+)
 from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import EscalateSettings
 from firedetect.lambdas.tokens import Signer
@@ -96,7 +103,7 @@ class Escalation:
         @cache
         def notice() -> Notice:
             link = failures.attempt(lambda: self._link(message))
-            return alarm_of(message).with_link(link or "")
+            return alarm_of(message).with_link(link or "", pictured=bool(pictured(message)))
 
         def tell() -> str:
             told = self._hand_over(arrival, notice())
@@ -106,6 +113,8 @@ class Escalation:
         told = self._once.surely(arrival.thing, name, tell, failures)
         failures.attempt(lambda: self._record(arrival, message))
         failures.attempt(lambda: self._start(message))
+        # People know by now, without that picture; whoever looks after the tier must hear of it.
+        failures.attempt(lambda: refuse_foreign_picture(message))
         self._keep(arrival, message, failures)
         if self._speaker.posts:
             post = f"post:{name}"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from firedetect.contract.level import LATCHING_FROM, Level, LevelName
 from firedetect.contract.messages import DetectorMessage
 from firedetect.errors import MessageRefusedError
-from firedetect.lambdas.policy import is_drill
+from firedetect.lambdas.policy import is_drill, pictured
 
 EVENT_IDS_KEPT: Final = 200
 """Of an incident: a row has room for 400 KB."""
@@ -47,8 +47,9 @@ class Incident(_Value):
 
     `levels` says when each level was first declared, `told` when each step of the escalation was;
     `acknowledgements` are in order of time: the first that covers the level counts, the others
-    are history. `label` is what a person found it to be afterwards. Times in ms and
-    `unacknowledged_at` are the cloud's, the others whoever says it.
+    are history. `picture` is the key of its picture in the bucket. `label` is what a person found
+    it to be afterwards. Times in ms and `unacknowledged_at` are the cloud's, the others whoever
+    says it.
     """
 
     incident_id: str
@@ -156,6 +157,7 @@ def _opened(message: DetectorMessage, received_ms: int) -> Incident:
         revision=1,
         received_ms=received_ms,
         levels={message.level: message.ts},
+        picture=pictured(message),
     )
 
 
@@ -178,6 +180,7 @@ def _folded(before: Incident, message: DetectorMessage, received_ms: int) -> Inc
             "event_ids": (*before.event_ids, message.event_id)[-EVENT_IDS_KEPT:],
             "received_ms": min(before.received_ms or received_ms, received_ms),
             "levels": before.levels | {message.level: first},
+            "picture": before.picture or pictured(message),
             "revision": before.revision + 1,
             **over,
         }

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from firedetect.contract.messages import DetectorMessage
+from firedetect.contract.names import OPEN_INCIDENTS_INDEX
 from firedetect.errors import FiredetectError
 from firedetect.lambdas.incident import Incident, changed
 from firedetect.lambdas.rows import packed, unpacked
 
 ATTEMPTS: Final = 5
+_OPEN: Final = "open"
 
 _After = TypeVar("_After", bound=Incident | None)
 
@@ -39,12 +41,16 @@ class Incidents:
         return None if item is None else Incident.model_validate(unpacked(item))
 
     def open_rows(self) -> Iterator[list[dict[str, object]]]:
-        """Read the rows of incidents that nobody has closed, page by page."""
-        pages = self._dynamodb.get_paginator("scan").paginate(
+        """Read the rows of incidents that nobody has closed, oldest first, page by page.
+
+        The index is a moment behind the table: what is missing now is found at the next look.
+        """
+        pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
-            ConsistentRead=True,
-            FilterExpression="attribute_not_exists(closed_at) OR closed_at = :open",
-            ExpressionAttributeValues=packed({":open": ""}),
+            IndexName=OPEN_INCIDENTS_INDEX,
+            KeyConditionExpression="#open = :open",
+            ExpressionAttributeNames={"#open": _OPEN},
+            ExpressionAttributeValues=packed({":open": _OPEN}),
         )
         for page in pages:
             yield [unpacked(item) for item in page["Items"]]
@@ -77,9 +83,15 @@ class Incidents:
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
-                Item=packed(after.model_dump(mode="json")),
+                Item=packed(_row(after)),
                 **condition,
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+def _row(incident: Incident) -> dict[str, object]:
+    """Return an incident as it is kept: one that is not over is in the index of those."""
+    row = incident.model_dump(mode="json")
+    return row if incident.closed_at else row | {_OPEN: _OPEN}

@@ -31,6 +31,8 @@ ACT: Final[Mapping[str, str]] = {
 }
 """What to do at each level."""
 TAKE_OVER: Final = "If you take care of it, say so here:"
+PICTURE: Final = "Picture:"
+PICTURE_QUERY: Final = "show=picture"
 DRILL: Final = "THIS IS A DRILL."
 _NOTHING: Final = "Nothing burns."
 _UNKNOWN: Final = "not stated"
@@ -41,7 +43,8 @@ _SUBJECT_LIMIT: Final = 100
 class Notice:
     """What people are told; `level` is for filters: a fire level or `trouble`.
 
-    So is `tier`: 0 for who is told first. `link` is where somebody can say that they take over.
+    So is `tier`: 0 for who is told first. `link` is where somebody can say that they take over;
+    with `pictured` there is a picture behind it, too.
     """
 
     level: str
@@ -54,12 +57,22 @@ class Notice:
     tier: int = 0
     drill: bool = False
     link: str = ""
+    pictured: bool = False
 
-    def with_link(self, link: str) -> "Notice":
+    @property
+    def picture_link(self) -> str:
+        """Where the picture is; as short as the other link: an SMS has 1600 characters."""
+        return f"{self.link}&{PICTURE_QUERY}" if self.link and self.pictured else ""
+
+    def with_link(self, link: str, *, pictured: bool = False) -> "Notice":
         """Return the same with an address, in the text too; without one it stays as it is."""
         if not link:
             return self
-        return replace(self, link=link, text=f"{self.text}\n{TAKE_OVER} {link}")
+        linked = replace(self, link=link, pictured=pictured)
+        lines = [self.text, f"{TAKE_OVER} {link}"]
+        if linked.picture_link:
+            lines.append(f"{PICTURE} {linked.picture_link}")
+        return replace(linked, text="\n".join(lines))
 
 
 def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:

@@ -39,6 +39,21 @@ def refused(why: str) -> dict[str, object]:
     )
 
 
+def picture(address: str) -> dict[str, object]:
+    """Return the way to a picture."""
+    found = answer(302, "The picture", _paragraph("Your browser should show it by itself."))
+    return found | {"headers": dict(_headers()) | {"location": address}}
+
+
+def no_picture() -> dict[str, object]:
+    """Return that there is no picture, which may still come."""
+    words = (
+        "The detector has not sent a picture of this alarm yet. It takes some seconds after the "
+        "alarm, longer if the network is bad: load this page again."
+    )
+    return answer(404, "No picture yet", _paragraph(words))
+
+
 def unknown() -> dict[str, object]:
     """Return that there is no such incident."""
     return answer(

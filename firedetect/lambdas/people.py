@@ -93,6 +93,7 @@ def detail_of(notice: Notice) -> dict[str, object]:
         "tier": notice.tier,
         "drill": notice.drill,
         "link": notice.link,
+        "picture": notice.picture_link,
         "dedup_key": notice.incident_id or f"{notice.thing}:{notice.level}",
     }
 

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from firedetect.contract.level import LATCHING_FROM, Level
 from firedetect.contract.messages import DetectorMessage, LinkLost
+from firedetect.contract.names import picture_key
 from firedetect.contract.problems import problem_of
 from firedetect.errors import MessageRefusedError
 
@@ -94,6 +95,18 @@ def occurrence(arrival: Arrival) -> str:
 def receipt_needed(message: Message) -> bool:
     """Whether the device waits for word that people were told."""
     return isinstance(message, DetectorMessage) and message.kind == "alarm"
+
+
+def pictured(message: DetectorMessage) -> str:
+    """Return the key of a message's picture: one that is its own, else nothing."""
+    own = picture_key(message.device, message.incident_id or "")
+    return own if message.incident_id and message.picture == own else ""
+
+
+def refuse_foreign_picture(message: DetectorMessage) -> None:
+    """Raise MessageRefusedError if a message names a picture that is not its incident's own."""
+    if message.picture is not None and not pictured(message):
+        raise MessageRefusedError(f"{message.device}: picture {message.picture!r} is not its own")
 
 
 def _own_names(message: Message) -> None:

@@ -126,7 +126,8 @@ class ResponseAgent:
         link = failures.attempt(
             lambda: self._signer.link(incident.incident_id, incident.thing, now_ms // 1000)
         )
-        self._say(notice.with_link(link or ""), again(now_ms))
+        linked = notice.with_link(link or "", pictured=bool(incident.picture))
+        self._say(linked, again(now_ms))
         failures.settle()
 
     def _say(self, notice: Notice, noted: Callable[[Incident], Incident]) -> None:

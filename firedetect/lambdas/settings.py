@@ -53,10 +53,11 @@ class EscalateSettings(ResponseSettings, SupervisorSettings):
 
 
 class AcknowledgeSettings(FunctionSettings):
-    """The table of incidents, and the key that links are signed with."""
+    """The table of incidents, the key that links are signed with, the bucket of pictures."""
 
     incidents_table: str = Field(alias="INCIDENTS_TABLE", min_length=3)
     sign_key: str = Field(alias="SIGN_KEY", min_length=3)
+    data_bucket: str = Field("", alias="DATA_BUCKET")
 
 
 class LakeSettings(FunctionSettings):

@@ -18,6 +18,14 @@ from firedetect.lambdas.settings import EscalateSettings
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 THING = "thing-1"
 TIER = load_tier()
+TABLE = (
+    "TableName",
+    "KeySchema",
+    "AttributeDefinitions",
+    "GlobalSecondaryIndexes",
+    "BillingMode",
+)
+"""What makes a table in memory what it is."""
 URL = "https://acknowledge.example/"
 
 
@@ -126,17 +134,8 @@ class People:
     @classmethod
     def make(cls):
         dynamodb, sns, sqs = (boto3.client(name) for name in ("dynamodb", "sns", "sqs"))
-        for name, table in TIER.tables.items():
-            keys = [(table.hash_key, "HASH")]
-            keys += [(table.range_key, "RANGE")] if table.range_key else []
-            dynamodb.create_table(
-                TableName=name,
-                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-                AttributeDefinitions=[
-                    {"AttributeName": key, "AttributeType": "S"} for key, _ in keys
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        for table in TIER.resources("AWS::DynamoDB::Table"):
+            dynamodb.create_table(**{name: table[name] for name in TABLE if name in table})
         arn = sns.create_topic(Name=PEOPLE_TOPIC)["TopicArn"]
         queue_url = sqs.create_queue(QueueName="people")["QueueUrl"]
         queue_arn = f"arn:aws:sqs:{TIER.region}:{TIER.account}:people"

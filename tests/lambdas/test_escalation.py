@@ -335,7 +335,7 @@ def test_what_comes_over_the_bus_is_the_notice_and_one_key_for_the_incident(worl
     assert alarm == {
         "subject": "FIRE ALERT: thing-1 at cellar", "level": "alert", "site": "cellar",
         "thing": "thing-1", "kind": "alarm", "incident_id": "thing-1-1-1", "tier": 0,
-        "drill": False, "dedup_key": "thing-1-1-1",
+        "drill": False, "dedup_key": "thing-1-1-1", "picture": "",
     }  # fmt: skip
     assert (trouble["incident_id"], trouble["dedup_key"]) == ("", "thing-1:trouble")
 
@@ -429,16 +429,14 @@ def test_times_are_said_in_words(ms, words):
     assert calls.duration(ms) == words
 
 
-def test_a_drill_is_marked_and_a_picture_is_named_only_where_there_is_one():
+def test_a_drill_is_marked():
     row = changed(None, understood(message(1)).message)
     plain = calls.unanswered(row, "alert", 1, 60_000)
-    assert "Picture" not in plain.text
     assert "DRILL" not in plain.subject + plain.text
-    drill = row.model_copy(update={"drill": True, "picture": "https://pictures.example/1"})
+    drill = row.model_copy(update={"drill": True})
     marked = calls.unanswered(drill, "alert", 1, 60_000)
     assert marked.subject.startswith("[DRILL] ")
     assert marked.text.startswith("THIS IS A DRILL.")
-    assert "Picture: https://pictures.example/1" in marked.text
 
 
 def test_an_answer_of_ours_is_a_question_of_ours():

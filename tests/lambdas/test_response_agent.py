@@ -8,6 +8,8 @@ import pytest
 from firedetect.contract.names import INCIDENTS_TABLE
 from firedetect.lambdas import response_agent
 from firedetect.lambdas.escalation import LASTS_S
+from firedetect.lambdas.incident import closed
+from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.response_agent import FollowUpError, ResponseAgent
 from firedetect.lambdas.rows import client, packed
 from firedetect.lambdas.settings import ResponseSettings
@@ -241,13 +243,26 @@ def test_a_table_that_is_too_long_is_said_and_what_was_read_is_done(world):
 
 
 def test_a_row_that_nobody_understands_does_not_stop_the_others(world):
-    broken = {"incident_id": "broken", "revision": 1}
+    broken = {"incident_id": "broken", "revision": 1, "open": "open", "opened_at": "2026-01-01"}
     client("dynamodb").put_item(TableName=INCIDENTS_TABLE, Item=packed(broken))
     world.says()
     world.passes(hours=3)
     with pytest.raises(FollowUpError, match="broken"):
         world.look()
     assert len(world.told()) == 1
+
+
+def test_what_is_over_is_not_read_again(world):
+    incidents = Incidents(client("dynamodb"), INCIDENTS_TABLE)
+    for number, thing in enumerate(("thing-1", "thing-2"), start=1):
+        world.says(thing=thing)
+        assert len(next(incidents.open_rows())) == number
+    incidents.change("thing-1-1-1", lambda before: closed(before, "2026-01-02T00:00:00Z"))
+    ((row,),) = incidents.open_rows()
+    assert row["incident_id"] == "thing-2-1-1"
+    # It flares up: it is open again.
+    incidents.change("thing-1-1-1", lambda before: before.model_copy(update={"closed_at": ""}))
+    assert len(next(incidents.open_rows())) == 2
 
 
 def test_the_number_of_open_incidents_is_said(world, capsys):
