@@ -43,6 +43,10 @@ class BusStuckError(BusError):
     """The transfer did not end before its deadline: its thread is abandoned, the bus re-opened."""
 
 
+class BusSlowError(SensorError):
+    """The bus is too slow for the sensor at any rate: its speed has to be set higher."""
+
+
 class CalibrationError(SensorError):
     """The calibration memory of a sensor cannot be trusted: no value may be computed with it."""
 

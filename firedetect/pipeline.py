@@ -164,6 +164,7 @@ class Pipeline:
             reasons=self._judge.alarm.reasons,
             gas_baseline=stored[0] if stored else None,
             gas_tracked=stored[1] if stored else None,
+            gas_activity=self._features.films.activity.stored(),
         )
 
     def _fold(self, event: Event) -> Answer | None:
@@ -195,9 +196,7 @@ class Pipeline:
                 self._settings = event.decision
                 self._judge.configure(event.decision)
             case Restored():
-                self._judge.alarm.restore(event)
-                if event.gas_baseline is not None:
-                    self._features.commission(event.gas_baseline, event.gas_tracked)
+                self._restore(event)
             case GasCalibrated() | MaskApproved():
                 self._commission(event)
             case SensorOpened():
@@ -212,6 +211,13 @@ class Pipeline:
                 # A rejected frame is no reading: if no good one follows, the sensor goes stale.
                 pass
 
+    def _restore(self, event: Restored) -> None:
+        self._judge.alarm.restore(event)
+        if event.gas_baseline is not None:
+            self._features.commission(event.gas_baseline, event.gas_tracked)
+        if event.gas_activity is not None:
+            self._features.films.activity.restore(event.gas_activity)
+
     def _opened(self, event: SensorOpened) -> None:
         if event.sensor is Sensor.GAS:
             self._features.films.powered(event.t_ns, event.powered_s)
@@ -221,6 +227,7 @@ class Pipeline:
     def _commission(self, event: GasCalibrated | MaskApproved) -> None:
         if isinstance(event, GasCalibrated):
             self._features.commission(event.baseline, None)
+            self._features.films.activity.begin()
             return
         wall_ns = self._wall_ns(event.t_ns)
         self._features.mask.approve(event.limit_c, event.approved_wall_ns, wall_ns)
@@ -260,6 +267,8 @@ class Pipeline:
             self._health.fault(Sensor.GAS, FaultKind.AT_RAIL)
         elif films.clean_air.tracked is None:
             self._health.unready(event.t_ns, Sensor.GAS, FaultKind.LEARNING)
+        elif films.common_mode:
+            self._lose(Sensor.GAS, FaultKind.COMMON_MODE)
         elif films.frozen:
             self._lose(Sensor.GAS, FaultKind.FROZEN)
         else:
@@ -343,9 +352,10 @@ class Pipeline:
         system = [f"{name}:{why}" if why else name for name, why in sorted(self._system.items())]
         model = [self._model.trouble] if self._model.trouble else []
         drift = ["gas:drift"] if self._features.films.clean_air.exhausted else []
+        deaf = ["gas:poisoned"] if self._features.films.activity.deaf else []
         mask = [self._features.mask.trouble] if self._features.mask.trouble else []
         lens = ["thermal:obstructed"] if self._features.obstruction.seen else []
-        return (*self._health.troubles, *drift, *lens, *mask, *model, *system)
+        return (*self._health.troubles, *drift, *deaf, *lens, *mask, *model, *system)
 
     def _snapshot(self) -> "_Shown":
         judge = self._judge

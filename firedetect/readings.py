@@ -34,6 +34,7 @@ class FaultKind(StrEnum):
     STARTING = "starting"
     NO_ANSWER = "no-answer"
     BUS_STUCK = "bus-stuck"
+    BUS_SLOW = "bus-too-slow"
     NO_FRAME = "no-frame"
     STALE = "stale"
     FROZEN = "frozen"
@@ -42,6 +43,7 @@ class FaultKind(StrEnum):
     IMPLAUSIBLE = "implausible"
     CALIBRATION = "calibration"
     AT_RAIL = "at-rail"
+    COMMON_MODE = "common-mode"
     FEW_PIXELS = "few-valid-pixels"
     WARM_UP = "warm-up"
     LEARNING = "learning"
@@ -91,8 +93,26 @@ class SettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmActivity:
+    """How much each gas film moves in a day, as the deviation of its ln(R0/Rs).
+
+    `reference` is that of the first weeks (empty before), `days` are those after it. Of the day
+    that has begun: how many means of five minutes, their mean and the sum of squared deviations.
+    """
+
+    reference: tuple[float, ...] = ()
+    days: tuple[tuple[float, ...], ...] = ()
+    cells: int = 0
+    mean: tuple[float, ...] = ()
+    squares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
-    """What was remembered over a restart: a latched alarm with its last event, the gas baseline."""
+    """What was remembered over a restart: a latched alarm with its last event, the gas board.
+
+    That is its baseline, where drift had taken it, and how much its films moved.
+    """
 
     t_ns: int
     level: Level = Level.NORMAL
@@ -102,6 +122,7 @@ class Restored:
     reasons: tuple[str, ...] = ()
     gas_baseline: GasBaseline | None = None
     gas_tracked: GasBaseline | None = None
+    gas_activity: FilmActivity | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +134,9 @@ class SensorOpened:
     were when it was commissioned, the settings, what is added to every pixel (`offset_c`), pixels
     that proved bad beyond the maker's; `spread_c` is the spatial deviation of the scene then.
     `problem` says why a calibration file is not used. An array that delivers `images` computes its
-    temperatures itself and has none of these.
+    temperatures itself and has none of these; there `problem` says why it cannot reach the hard
+    limits. `refresh_hz` is the rate of the sub-pages (NaN where
+    none is known), `slow` says why it is lower than the one that is set.
     """
 
     t_ns: int
@@ -128,6 +151,8 @@ class SensorOpened:
     spread_c: float = float("nan")
     problem: str = ""
     images: bool = False
+    refresh_hz: float = float("nan")
+    slow: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

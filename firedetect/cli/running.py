@@ -29,6 +29,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         print(f"{name:>16}  {outcome.get(name)}")
     settings = answer.pop("settings")
     cloud = answer.pop("cloud")
+    retries = answer.pop("i2c_retries").items()
+    answer["i2c_retries"] = ", ".join(f"{bus} {count}" for bus, count in retries) or None
     for name, value in answer.items():
         print(f"{name:>16}  {value}")
     version = f", version {settings['version']} of the shadow" if settings["version"] else ""

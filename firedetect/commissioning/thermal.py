@@ -91,7 +91,7 @@ class ThermalSession:
             self._fault = event.detail
             self._lost_ns = event.t_ns if self._lost_ns is None else self._lost_ns
         elif isinstance(event, SensorOpened) and event.sensor is Sensor.THERMAL:
-            self._opened = event
+            self._open(event)
         elif isinstance(event, AirReading):
             self._air_c.append(event.temp_c)
         elif isinstance(event, ThermalImage):
@@ -100,6 +100,14 @@ class ThermalSession:
                 # Only the newest count, so that a sitting may become steady.
                 self._images = [*self._images[1 - self._wanted :], event.temp_c]
                 self._own_air_c = [*self._own_air_c[1 - self._wanted :], event.air_c]
+
+    def _open(self, event: SensorOpened) -> None:
+        self._opened = event
+        # Another rate has another noise: the images of the old one say nothing of it.
+        if event.refresh_hz > 0.0 and event.refresh_hz != self.refresh_hz:
+            self.refresh_hz = event.refresh_hz
+            self._images.clear()
+            self._own_air_c.clear()
 
     @property
     def elapsed_s(self) -> float:

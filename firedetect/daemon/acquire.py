@@ -10,6 +10,7 @@ import structlog
 from firedetect.clock import NS_PER_S, Clock, sleep_until
 from firedetect.daemon.queue import EventQueue
 from firedetect.errors import (
+    BusSlowError,
     BusStuckError,
     CalibrationError,
     FrameRejectedError,
@@ -96,6 +97,7 @@ class _Reopen:
 
 _KINDS: tuple[tuple[type[SensorError], FaultKind], ...] = (
     (BusStuckError, FaultKind.BUS_STUCK),
+    (BusSlowError, FaultKind.BUS_SLOW),
     (CalibrationError, FaultKind.CALIBRATION),
     (FrozenError, FaultKind.FROZEN),
     (NoFrameError, FaultKind.NO_FRAME),

@@ -106,9 +106,9 @@ def restored(settings: Settings, memory: Memory, now_ns: int) -> Restored:
             _log.error("the gas calibration cannot be used", error=str(error))
             memory.troubles["calibration"] = str(error)
             return event
-        # A new calibration file begins without the drift of the old one.
+        # A new calibration file, of another board or place, begins without what the old one saw.
         if event.gas_baseline is None or not _same(event.gas_baseline, calibrated):
-            event = replace(event, gas_baseline=calibrated, gas_tracked=None)
+            event = replace(event, gas_baseline=calibrated, gas_tracked=None, gas_activity=None)
     return event
 
 

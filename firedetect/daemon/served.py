@@ -36,6 +36,7 @@ async def served(
             "device": settings.device.id,
             "processed": parts.detector.processed,
             "dropped": parts.queue.dropped,
+            "i2c_retries": parts.wiring.retries_by_bus,
             "waiting_messages": await parts.keeper.waiting(),
             "outcome": parts.view.record(),
             "settings": parts.remote.reported(),

@@ -25,7 +25,9 @@ APPEARED_HOLD_S = 10.0
 SHARE_EMERGENCY = 0.02
 SHARE_HOLD_S = 3.0
 SHARE_GRACE_S = 0.6
-"""A flame that flickers below 2 % for an image or two is still the same flame."""
+SHARE_GRACE_IMAGE_S = 1.2
+"""A flame that flickers below 2 % for an image or two is still the same flame; of an array with one
+image a second, one."""
 SHARE_EMERGENCY_AT_ONCE = 0.06
 SHARE_IMAGES = 2
 """H3: 2 % of the image for 3 s, or 6 % in two images in a row."""
@@ -73,21 +75,28 @@ class HardVerdict:
 
 @dataclass(slots=True)
 class _Held:
-    """How long a condition has been true, without a break but for `grace_s`."""
+    """How long a condition has been true, without a break but for `grace_s`.
+
+    A single event of a break may come as late as `single_s`.
+    """
 
     grace_s: float = 0.0
+    single_s: float = 0.0
     since_ns: int | None = None
     last_ns: int = 0
     last_true_ns: int = 0
+    untrue: int = 0
 
     def holds(self, t_ns: int, *, true: bool, for_s: float) -> bool:
         broken = t_ns - self.last_ns > INPUT_GAP_S * NS_PER_S
         self.last_ns = t_ns
         if not true:
-            if t_ns - self.last_true_ns > self.grace_s * NS_PER_S:
+            self.untrue += 1
+            grace_s = self.single_s if self.untrue == 1 else self.grace_s
+            if t_ns - self.last_true_ns > grace_s * NS_PER_S:
                 self.since_ns = None
             return False
-        self.last_true_ns = t_ns
+        self.last_true_ns, self.untrue = t_ns, 0
         if self.since_ns is None or broken:
             self.since_ns = t_ns
         return t_ns - self.since_ns >= for_s * NS_PER_S
@@ -139,7 +148,7 @@ class HardRules:
     _air_rate: _Held = field(default_factory=_Held)
     _region: _Growth = field(default_factory=lambda: _Growth(REGION_MIN_PX))
     _clipped: _Growth = field(default_factory=lambda: _Growth(CLIPPED_MIN_PX))
-    _share: _Held = field(default_factory=lambda: _Held(SHARE_GRACE_S))
+    _share: _Held = field(default_factory=lambda: _Held(SHARE_GRACE_S, SHARE_GRACE_IMAGE_S))
     _share_images: int = 0
     _co: _Held = field(default_factory=_Held)
     _co_high: _Held = field(default_factory=_Held)

@@ -120,7 +120,7 @@ def examine_rate(settings: Settings, looks: tuple[BusLook, ...]) -> Iterator[Fin
         more = f"{largest} Hz fits too" if thermal.refresh_hz < largest else "no higher rate fits"
         yield Finding("thermal rate", "ok", f"{thermal.refresh_hz} Hz: {took}; {more}")
         return
-    fits = f"{largest} Hz is the most that fits" if largest else "no rate fits"
+    fits = f"it runs at {largest} Hz, the most that fits" if largest else "no rate fits"
     ways = ["set the bus to 400 kHz"] if hz < NEAR * THERMAL_HZ else []
     ways += [f"set thermal.refresh_hz = {largest}"] if largest else []
     yield Finding(

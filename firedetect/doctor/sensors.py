@@ -106,11 +106,19 @@ class _Reading:
             return Finding(name, "fail", str(error), _advice(spec, error))
         finally:
             await wiring.close()
-        if self.last is None:
-            return Finding(name, "fail", "no reading is whole", _advice(spec, BusError()))
-        if wiring.retries:
+        return self._judged(wiring.retries)
+
+    def _judged(self, retries: int) -> Finding:
+        """Return the finding of a sensor that was opened and read to the end."""
+        name, pins = _name(self._spec), _pins(self._spec)
+        if self.opened is None or self.last is None:
+            return Finding(name, "fail", "no reading is whole", _advice(self._spec, BusError()))
+        if self.opened.images and self.opened.problem:
+            advice = "set the camera as docs/wiring.md says"
+            return Finding(name, "warn", self.opened.problem, advice)
+        if retries:
             return Finding(
-                name, "warn", f"delivers, but transfers had to be repeated: {wiring.retries}", pins
+                name, "warn", f"delivers, but transfers had to be repeated: {retries}", pins
             )
         return Finding(name, "ok", "answers and delivers a reading")
 

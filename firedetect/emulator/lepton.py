@@ -48,7 +48,8 @@ class LeptonBoard:
     """Delivers `scene` in steps of 0.01 K with noise of up to `noise_steps`, 8.7 times a second.
 
     What tests may set beside `faults`: `tlinear`, without which pixels are raw counts of 14 bits,
-    `coarse`, steps of 0.1 K, and `agc`. `opened` counts how often it was opened.
+    `coarse`, steps of 0.1 K, `agc`, and `gain` (0 high, 1 low, 2 automatic), of which only the
+    telemetry tells. `opened` counts how often it was opened.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LeptonBoard:
         self.tlinear = True
         self.coarse = False
         self.agc = False
+        self.gain = 2
         self.opened = 0
         self._clock = clock
         self._scene = scene
@@ -162,7 +164,8 @@ class LeptonBoard:
         words[20], words[21] = counter % 65536, counter // 65536
         words[24] = round(100.0 * (housing_k + SENSOR_WARMER_K))
         words[26] = round(100.0 * housing_k)
-        # Line C begins at 160; its words 48 and 49.
+        # Line C begins at 160; its words 5, 48 and 49.
+        words[165] = self.gain
         words[208], words[209] = int(self.tlinear), int(not self.coarse)
         return words.astype("<u2").tobytes()
 

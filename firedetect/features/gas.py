@@ -9,6 +9,8 @@ from collections import deque
 
 from firedetect.config import GasBaseline
 from firedetect.features.baseline import NS_PER_S, CleanAirBaseline
+from firedetect.features.common_mode import CommonMode
+from firedetect.features.poisoning import FilmMonitor
 from firedetect.features.vector import CLEAN_AIR_INDEX, INDEX_PER_LOG_RATIO, INDEX_WEIGHTS
 
 FILMS = ("no2", "c2h5oh", "voc", "co")
@@ -49,6 +51,8 @@ class GasFilms:
         self.stuck_at_rail = False
         self.frozen = False
         self.clean_air = CleanAirBaseline()
+        self.activity = FilmMonitor()
+        self._common_mode = CommonMode()
         self._co_curve: tuple[float, float] | None = None
         self._warm_at_ns: int | None = None
         self._same_since: tuple[tuple[float, ...], int] = ((), 0)
@@ -89,15 +93,29 @@ class GasFilms:
         filtered = tuple(sorted(film)[len(film) // 2] for film in zip(*self._recent, strict=True))
         self.stuck_at_rail = any(not 0.0 < count < FULL_SCALE for count in filtered)
         logs = tuple(log_resistance(count) for count in filtered)
-        self.clean_air.add(t_ns, logs, quiet=quiet)
+        fault = self._fault_in_common(t_ns, filtered)
+        # What all films do together by a fault is no drift.
+        self.clean_air.add(t_ns, logs, quiet=quiet and not fault)
         tracked = self.clean_air.tracked
-        if tracked is None:
+        if tracked is None or fault:
             self.forget()
             return
         self.ratios = tuple(base - log for base, log in zip(tracked, logs, strict=True))
+        self.activity.add(t_ns, self.ratios)
         self.index = CLEAN_AIR_INDEX + INDEX_PER_LOG_RATIO * sum(
             INDEX_WEIGHTS[film] * ratio for film, ratio in zip(FILMS, self.ratios, strict=True)
         )
+
+    @property
+    def common_mode(self) -> bool:
+        """Whether all films have a fault in common: no heater, no supply."""
+        return self._common_mode.seen
+
+    def _fault_in_common(self, t_ns: int, counts: tuple[float, ...]) -> bool:
+        tracked = self.clean_air.tracked
+        if tracked is None or self.clean_air.learning:
+            return False
+        return self._common_mode.add(t_ns, counts, tuple(counts_at(log) for log in tracked))
 
     def forget(self) -> None:
         """Let every value be unknown until the next reading; the baseline stays."""

@@ -24,6 +24,8 @@ _MAX_FILL_S = 15
 """Seconds between two samples of a slow sensor are interpolated up to this gap."""
 _IMAGES = 32
 """Images kept for the 0.25 s comparison: half a second at 64 images/s."""
+_STAMP_S = 0.05
+"""An array of two images a second asks for data now and then: its time stamps vary by less."""
 _NEVER = -(1 << 62)
 
 
@@ -133,7 +135,10 @@ class ImageHistory:
         self._nothing = np.full((ROWS, COLS), np.nan)
 
     def before(self, t_ns: int) -> NDArray[np.float64]:
-        """Return the image nearest to 0.25 s before `t_ns`; all NaN if none is 1/8 to 1/2 s old."""
+        """Return the image nearest to 0.25 s before `t_ns`; all NaN if none is 1/8 to 1/2 s old.
+
+        What time stamps vary by does not make one too old.
+        """
         nearest, off_s = 0, math.inf
         for back in range(1, _IMAGES + 1):
             at = (self._next - back) % _IMAGES
@@ -141,7 +146,7 @@ class ImageHistory:
             if off >= off_s:
                 break
             nearest, off_s = at, off
-        if GRID_MIN_S <= (t_ns - self._t_ns[nearest]) / NS_PER_S <= GRID_MAX_S:
+        if GRID_MIN_S <= (t_ns - self._t_ns[nearest]) / NS_PER_S <= GRID_MAX_S + _STAMP_S:
             image: NDArray[np.float64] = self._images[nearest]
             return image
         return self._nothing

@@ -96,6 +96,13 @@ class I2cBus:
         With both parts a repeated start joins them; an empty `write` only reads. The deadline
         counts from the moment at which the bus is free.
         """
+        data, _ = await self._timed(address, write, read, deadline_s)
+        return data
+
+    async def _timed(
+        self, address: int, write: bytes, read: int, deadline_s: float
+    ) -> tuple[bytes, float]:
+        """Return what `transfer` does and how long it took (s), without the wait for the bus."""
         async with self._turn:
             if self._lane.stuck:
                 self._leave_stuck_lane()
@@ -116,7 +123,7 @@ class I2cBus:
                 if done:
                     data, took_s = future.result()
                     if took_s <= deadline_s:
-                        return data
+                        return data, took_s
             except OSError as error:
                 raise BusError(
                     f"{self.name} 0x{address:02x}: {_errno_name(error)} ({error.strerror})"
@@ -135,13 +142,20 @@ class I2cBus:
         self, address: int, write: bytes, read: int = 0, deadline_s: float = TRANSFER_DEADLINE_S
     ) -> bytes:
         """As `transfer`, but a failed one (not a stuck one) is repeated once and counted."""
+        data, _ = await self.timed_again(address, write, read, deadline_s)
+        return data
+
+    async def timed_again(
+        self, address: int, write: bytes, read: int = 0, deadline_s: float = TRANSFER_DEADLINE_S
+    ) -> tuple[bytes, float]:
+        """As `transfer_again`, with the time (s) that the transfer took once the bus was free."""
         try:
-            return await self.transfer(address, write, read, deadline_s)
+            return await self._timed(address, write, read, deadline_s)
         except BusStuckError:
             raise
         except BusError:
             self.retries += 1
-            return await self.transfer(address, write, read, deadline_s)
+            return await self._timed(address, write, read, deadline_s)
 
     async def close(self) -> None:
         """Close the port when the running transfer has ended, or leave it after a deadline.

@@ -16,6 +16,7 @@ from firedetect.readings import (
     CommandSource,
     Event,
     FaultKind,
+    FilmActivity,
     Sensor,
     Stream,
 )
@@ -23,6 +24,7 @@ from firedetect.readings import (
 EVENT_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 """Every type of event by the name that recordings use."""
 IMAGE_SHAPES = ((24, 32), (120, 160))
+_FILMS = 4
 
 
 def encode(event: Event) -> dict[str, Any]:
@@ -128,6 +130,31 @@ def _level(value: Any) -> Level:  # noqa: ANN401 - whatever the JSON holds
     return Level.from_label(_exactly(str)(value))
 
 
+def _activity(value: dict[str, Any]) -> FilmActivity:
+    cells = _exactly(int)(value["cells"])
+    activity = FilmActivity(
+        reference=_films(value["reference"]),
+        days=tuple(_films(day) for day in _items(value["days"])),
+        cells=cells,
+        mean=_films(value["mean"]),
+        squares=_films(value["squares"]),
+    )
+    deviations = (activity.reference, *activity.days, activity.squares)
+    sizes = {len(activity.mean), len(activity.squares)}
+    if min((min(films, default=0.0) for films in deviations), default=0.0) < 0.0:
+        raise ValueError("a deviation below 0")
+    if cells < 0 or (cells and sizes != {_FILMS}) or not all(activity.days):
+        raise ValueError("the activity of the films has no day")
+    return activity
+
+
+def _films(items: Any) -> tuple[float, ...]:  # noqa: ANN401 - whatever the JSON holds
+    values = tuple(_number(item) for item in _items(items))
+    if len(values) not in {0, _FILMS} or not all(map(math.isfinite, values)):
+        raise ValueError(f"{_FILMS} finite numbers are expected, or none")
+    return values
+
+
 def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else convert(value)
 
@@ -142,6 +169,7 @@ _BY_FIELD: dict[str, Callable[[Any], Any]] = {
     "baseline": GasBaseline.model_validate,
     "gas_baseline": _optional(GasBaseline.model_validate),
     "gas_tracked": _optional(GasBaseline.model_validate),
+    "gas_activity": _optional(_activity),
     "streams": lambda items: tuple(
         Stream(Sensor(item["sensor"]), _number(item["stale_s"])) for item in _items(items)
     ),

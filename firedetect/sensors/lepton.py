@@ -43,6 +43,12 @@ RAW_MAX: Final = 0x3FFF
 FFC_STATE_SHIFT: Final = 4
 FFC_DESIRED: Final = 1 << 3
 AGC_ENABLED: Final = 1 << 12
+GAIN_HIGH: Final = 0
+"""Row C, word 5: high, low (1) or automatic (2), which goes to low when the scene gets hot."""
+RANGE: Final = (
+    "the Lepton's gain is high: its range ends at about 140 °C, the rules H3 and H4 cannot be "
+    "reached: set it to automatic or low (GetThermal)"
+)
 HOUSING_KELVIN: Final = (233.15, 393.15)
 """Telemetry with another temperature of sensor or housing is none: pixels may be in its place."""
 ZERO_C_KELVIN: Final = 273.15
@@ -65,6 +71,7 @@ class Telemetry:
 
     `counter` counts frames of the sensor, of which the board delivers one in three. With `agc` the
     pixels are shades, with `tlinear` temperatures in steps of which `steps_per_k` are a kelvin.
+    With `high_gain` it is fixed in the gain whose range ends at about 140 °C.
     """
 
     revision: int
@@ -77,6 +84,7 @@ class Telemetry:
     agc: bool
     tlinear: bool
     steps_per_k: int
+    high_gain: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +127,17 @@ class Lepton:
         self._last = None
         self._why = ""
         self._good_ns = self._due_ns = self._clock.monotonic_ns()
-        while not await self._answers():
+        while (first := await self._answers()) is None:
             pass
         self._good_ns = now_ns = self._clock.monotonic_ns()
-        return SensorOpened(now_ns, self.sensor, self._powered_s(), images=True)
+        limited = first.telemetry is not None and first.telemetry.high_gain
+        return SensorOpened(
+            now_ns,
+            self.sensor,
+            self._powered_s(),
+            images=True,
+            problem=RANGE if limited else "",
+        )
 
     async def read(self) -> ThermalImage:
         """Return the next image that is new and due.
@@ -151,13 +166,13 @@ class Lepton:
         """Stop the stream; the camera goes on correcting itself."""
         await self._camera.close()
 
-    async def _answers(self) -> bool:
-        """Whether the next frame is whole; the first one after a start often is not."""
+    async def _answers(self) -> Frame | None:
+        """Return the next frame, None if it is not whole; after a start it often is not."""
         try:
-            return await self._frame() is not None
+            return await self._frame()
         except FrameRejectedError as error:
             self._why = str(error)
-            return False
+            return None
 
     async def _frame(self) -> Frame | None:
         """Return the next frame with temperatures, None if none came in a moment."""
@@ -229,6 +244,7 @@ def parse_telemetry(words: NDArray[np.uint16]) -> Telemetry:
         housing_c=housing_k - ZERO_C_KELVIN,
         tlinear=tlinear == 1,
         steps_per_k=100 if fine else 10,
+        high_gain=int(words[165]) == GAIN_HIGH,
     )
 
 

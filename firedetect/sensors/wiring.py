@@ -25,7 +25,12 @@ class Wiring:
     @property
     def retries(self) -> int:
         """How many transfers had to be repeated."""
-        return sum(bus.retries for bus in self._buses.values())
+        return sum(self.retries_by_bus.values())
+
+    @property
+    def retries_by_bus(self) -> dict[str, int]:
+        """How many transfers had to be repeated, by the name of the bus."""
+        return {bus.name: bus.retries for bus in self._buses.values()}
 
     def bus(self, number: int) -> I2cBus:
         """Return the I2C bus of this number."""

@@ -1,5 +1,7 @@
 """What a steady image tells of an array, and the scenes that tell nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,18 @@ def test_noise_spread_and_the_memory_are_found_without_any_reference():
     assert calibration.eeprom_sha256 == fingerprint(EEPROM)
     assert np.array_equal(commissioned_words(calibration), EEPROM)
     assert found.taken == {"images": 72.0}
+
+
+def test_an_array_that_runs_slower_than_set_is_judged_by_its_own_rate():
+    wall = Wall()
+    wall.sit(30)
+    wall.session.feed(dataclasses.replace(OPENED, refresh_hz=4.0))
+    assert (wall.session.refresh_hz, wall.session.share) == (4.0, 0.0)
+    slow = Wall(noise_c=0.2)
+    slow.session.feed(dataclasses.replace(OPENED, refresh_hz=4.0))
+    found = slow.sit(36)
+    assert found.expected_noise_c == pytest.approx(0.2)
+    assert found.taken == {"images": 36.0}
 
 
 def test_a_reference_gives_the_offset_and_true_air_the_own_warmth():

@@ -23,6 +23,7 @@ from firedetect.readings import (
     CommandSource,
     Event,
     FaultKind,
+    FilmActivity,
     FrameRejected,
     GasCalibrated,
     GasCounts,
@@ -56,6 +57,15 @@ baselines = st.builds(
     co=counts,
     co_a=st.none() | st.floats(0.1, 1000.0),
     co_beta=st.none() | st.floats(0.1, 1.9),
+)
+deviations = st.tuples(*[st.floats(0.0, 10.0)] * 4)
+activities = st.builds(
+    FilmActivity,
+    st.just(()) | deviations,
+    st.lists(deviations, max_size=3).map(tuple),
+    st.integers(0, 287),
+    st.tuples(*[st.floats(-5.0, 5.0)] * 4),
+    deviations,
 )
 decisions = st.builds(
     DecisionSettings,
@@ -104,6 +114,7 @@ STRATEGIES = {
         st.lists(texts).map(tuple),
         st.none() | baselines,
         st.none() | baselines,
+        st.none() | activities,
     ),
     SensorOpened: st.builds(
         SensorOpened,
@@ -116,6 +127,9 @@ STRATEGIES = {
         st.none() | words(832),
         finite,
         st.lists(st.integers(0, 767), max_size=4).map(tuple),
+        numbers,
+        texts,
+        st.booleans(),
         numbers,
         texts,
     ),
@@ -158,6 +172,7 @@ ONE_OF_EACH = [
         reasons=("score", "H3"),
         gas_baseline=GasBaseline(no2=40, c2h5oh=70, voc=90, co=760, co_a=10.0, co_beta=0.5),
         gas_tracked=GasBaseline(no2=40.5, c2h5oh=70, voc=90, co=760),
+        gas_activity=FilmActivity((0.1,) * 4, ((0.2,) * 4, (0.3,) * 4), 7, (-0.1,) * 4, (0.5,) * 4),
     ),
     SensorOpened(6, Sensor.THERMAL, 12.5, np.arange(832, dtype=np.uint16) * 77, 0.9, 5.0),
     SensorOpened(6, Sensor.GAS, 0.0),

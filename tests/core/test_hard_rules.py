@@ -157,3 +157,12 @@ def test_h3_the_share_survives_an_image_below_it():
     assert judged(flicker).level is Level.EMERGENCY
     broken = [pixels(t / 4, share=0.0 if t % 8 >= 4 else 0.04) for t in range(64)]
     assert judged(broken).level is Level.NORMAL
+
+
+def test_h3_one_image_below_the_share_is_survived_by_an_array_with_one_a_second_too():
+    flicker = [pixels(t, share=0.018 if t == 2 else 0.04) for t in range(5)]
+    assert judged(flicker).level is Level.EMERGENCY
+    two = [pixels(t, share=0.018 if t in (2, 3) else 0.04) for t in range(6)]
+    assert judged(two).level is Level.NORMAL
+    late = [*(pixels(t, share=0.04) for t in range(2)), pixels(2.3, share=0.018)]
+    assert judged([*late, pixels(3.3, share=0.04)]).level is Level.NORMAL

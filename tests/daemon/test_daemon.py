@@ -88,6 +88,31 @@ def test_a_fire_sounds_the_siren_and_the_end_is_clean(tmp_path):
     assert site.lines.closed
 
 
+@pytest.mark.parametrize(("baud", "refresh_hz"), [(100_000, 4), (60_000, 2)])
+def test_a_fire_on_a_slow_bus_is_an_emergency_beside_the_trouble(tmp_path, say, baud, refresh_hz):
+    begin_s = {}
+    for speed in (400_000, baud):
+        site = Site(tmp_path / str(speed), "waste-bin")
+        site.bus.baud = speed
+        site.run(60.0)
+        last = site.outcomes[-1]
+        assert (last.level, last.health) == (Level.EMERGENCY, Health.OK)
+        told = [trouble for trouble in last.troubles if trouble.startswith("thermal-rate:")]
+        assert len(told) == (speed == baud)
+        assert all(f"{refresh_hz} Hz instead of 8 Hz" in trouble for trouble in told)
+        begin_s[speed] = next(o.t_s for o in site.outcomes if o.level is Level.EMERGENCY)
+    say(f"emergency after {begin_s[400_000]:.1f} s at 400 kHz, {begin_s[baud]:.1f} s at {baud} Hz")
+    assert begin_s[baud] - begin_s[400_000] < (1.0 if refresh_hz == 4 else 8.0)
+
+
+def test_a_bus_too_slow_for_any_rate_is_told_and_the_gas_goes_on(tmp_path):
+    site = Site(tmp_path, "quiet-room")
+    site.bus.baud = 30_000
+    site.run(20.0)
+    last = site.outcomes[-1]
+    assert (last.health, last.troubles) == (Health.DEGRADED, ("thermal:bus-too-slow",))
+
+
 def test_a_data_folder_that_cannot_be_used_stops_no_alarm(tmp_path):
     (tmp_path / "file").write_text("")
     site = Site(tmp_path / "file" / "var", "waste-bin")

@@ -358,6 +358,15 @@ def test_a_lepton_that_does_not_deliver_is_explained(tmp_path, spoil, said, advi
     assert advised in finding.advice
 
 
+def test_a_lepton_that_cannot_see_hot_enough_is_told(tmp_path):
+    pi = Pi(tmp_path)
+    board = lepton_board(pi)
+    board.gain = 0
+    finding = with_lepton(pi, board)["sensor thermal at /dev/video0"]
+    assert (finding.state, finding.failed) == ("warn", False)
+    assert "automatic or low" in finding.detail
+
+
 def test_a_user_without_the_camera_is_told(tmp_path):
     pi = Pi(tmp_path)
     pi.groups = frozenset({"i2c", "gpio"})

@@ -40,7 +40,10 @@ def room(_t_s: float = 0.0) -> np.ndarray:
 
 
 class Thermal:
-    """Chip, bus, driver and assembler; `events` collects what the assembler says."""
+    """Chip, bus, driver and assembler; `events` collects what the assembler says.
+
+    `opened` are the openings that reads have led to.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Thermal:
         self.images = ImageAssembler()
         self.events: list[object] = []
         self.errors: list[SensorError] = []
+        self.opened: list[SensorOpened] = []
 
     def open(self) -> SensorOpened:
         opened = run_virtual(self.driver.open(), self.clock)
@@ -82,6 +86,8 @@ class Thermal:
             except FrameRejectedError as error:
                 self.errors.append(error)
             else:
+                if isinstance(page, SensorOpened):
+                    self.opened.append(page)
                 self._keep(self.images.feed(page))
 
     def _keep(self, event: object) -> None:

@@ -102,7 +102,10 @@ def test_telemetry_is_read_word_by_word():
         "housing_c": pytest.approx(33.0),
         "tlinear": True,
         "steps_per_k": 100,
+        "high_gain": True,
     }
+    for gain in (1, 2):
+        assert not parse(frame({165: gain}), telemetry=True).telemetry.high_gain
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,24 @@ def test_the_images_need_no_calibration_of_ours():
 
 
 # What goes wrong
+
+
+def test_a_gain_in_which_no_hard_limit_can_be_reached_is_a_trouble_until_it_is_another():
+    rig, decoder = LeptonCamera(), Decoder()
+    assert len(decoder.feed(rig.open())) == 1
+    rig.board.gain = 0
+    _, told = decoder.feed(rig.open())
+    assert (told.name, told.active) == ("thermal-range", True)
+    assert "set it to automatic or low" in told.detail
+    assert rig.read().temp_c.shape == (120, 160)
+    assert len(decoder.feed(rig.open())) == 1
+    rig.board.gain = 1
+    _, over = decoder.feed(rig.open())
+    assert (over.name, over.active) == ("thermal-range", False)
+    # Without telemetry nobody knows.
+    bare = LeptonCamera(telemetry=False)
+    bare.board.gain = 0
+    assert bare.open().problem == ""
 
 
 def test_a_correction_is_rejected_frame_by_frame_and_told_as_one():

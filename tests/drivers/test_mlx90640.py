@@ -9,6 +9,7 @@ from firedetect.clock import run_virtual
 from firedetect.config import ThermalSettings
 from firedetect.errors import (
     BusError,
+    BusSlowError,
     BusStuckError,
     CalibrationError,
     NoFrameError,
@@ -174,14 +175,86 @@ def test_data_that_never_gets_ready_has_a_deadline():
 
 def test_frame_overwritten_while_it_is_read_is_torn():
     # Defect 10: at 100 kHz a frame takes longer than the next one needs to come.
-    rig = Thermal(baud=100_000)
+    rig = Thermal()
     rig.open()
+    rig.wire.baud = 100_000
     with pytest.raises(TornFrameError, match="status"):
         run_virtual(rig.driver.read(), rig.clock)
-    assert rig.run(2.0) == []
-    slower = Thermal(baud=100_000, settings=ThermalSettings(refresh_hz=4))
-    slower.open()
-    assert len(slower.run(4.0)) >= 7
+
+
+@pytest.mark.parametrize(
+    ("baud", "refresh_hz"),
+    [(1_000_000, 8), (400_000, 8), (175_000, 8), (168_000, 4), (100_000, 4), (60_000, 2)],
+)
+def test_the_rate_fits_the_bus_as_measured_at_the_opening(baud, refresh_hz):
+    rig = Thermal(baud=baud)
+    opened = rig.open()
+    assert opened.refresh_hz == refresh_hz
+    images = rig.run(8.0)
+    assert len(images) == pytest.approx(4.0 * refresh_hz, abs=2)
+    assert (rig.errors, rig.opened, faults_of(rig)) == ([], [], [])
+    assert abs(images[-1].temp_c - ROOM_C).max() < 0.3
+    assert bool(opened.slow) == (refresh_hz < 8)
+    if baud == 100_000:
+        assert opened.slow == (
+            "4 Hz instead of 8 Hz: the bus was measured at 100 kHz, 8 Hz needs 172 kHz: "
+            "set the bus to 400 kHz, or set thermal.refresh_hz = 4"
+        )
+
+
+def test_a_bus_on_which_no_rate_fits_is_refused_with_the_reason():
+    rig = Thermal(baud=40_000)
+    with pytest.raises(BusSlowError) as refused:
+        rig.open()
+    assert str(refused.value) == (
+        "thermal: the bus was measured at 40 kHz, even 2 Hz needs 43 kHz: set the bus to 400 kHz"
+    )
+    rig.wire.baud = 400_000
+    assert rig.open().refresh_hz == 8
+
+
+@pytest.mark.parametrize("late", [1, 2, 4])
+def test_reads_that_are_late_for_another_reason_lower_no_rate(late):
+    rig = Thermal()
+    rig.faults.block(0.3, times=late)
+    assert (rig.open().refresh_hz, rig.faults.pending) == (8, 0)
+    rig.run(2.0)
+    # Now and then a machine has no time for four reads in a row.
+    rig.faults.block(0.2, times=4)
+    images = rig.run(4.0)
+    assert len(images) >= 12
+    assert rig.opened == []
+
+
+def test_a_bus_that_gets_slower_and_faster_is_followed():
+    rig = Thermal()
+    rig.open()
+    rig.run(2.0)
+    rig.wire.baud = 100_000
+    rig.run(3.0)
+    assert [one.refresh_hz for one in rig.opened] == [4]
+    assert rig.opened[0].slow
+    assert len(rig.run(4.0)) >= 7
+    rig.wire.baud = 400_000
+    rig.run(3.5)
+    assert [(one.refresh_hz, one.slow) for one in rig.opened[1:]] == [(8, "")]
+    assert len(rig.run(4.0)) >= 15
+    assert faults_of(rig) == []
+
+
+def test_a_bus_at_its_limit_does_not_change_the_rate_all_the_time():
+    rig = Thermal()
+    rig.open()
+    changes = []
+    for _ in range(8):
+        rig.wire.baud = 160_000
+        rig.run(4.0)
+        rig.wire.baud = 400_000
+        rig.run(4.0)
+        changes.append(len(rig.opened))
+    # Each way back takes twice as many good reads as the one before.
+    assert changes[-1] - changes[-4] <= 1
+    assert changes[-1] <= 8
 
 
 def test_restarted_sensor_is_noticed():

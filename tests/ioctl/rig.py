@@ -157,8 +157,11 @@ class Detector:
     def answers_within_s(self):
         """Return how long the loop takes to answer a question."""
         begin = time.monotonic()
-        ask(self.folder / "var" / "control.sock", {"do": "status"})
+        self.status()
         return time.monotonic() - begin
+
+    def status(self):
+        return ask(self.folder / "var" / "control.sock", {"do": "status"})
 
     def command(self, what):
         with contextlib.suppress(ControlError):

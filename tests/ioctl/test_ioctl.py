@@ -17,7 +17,7 @@ from firedetect.readings import FaultKind, FrameRejected
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.compute import GAIN_WORD
 from firedetect.sensors.recording import read_events
-from tests.ioctl.chips import AIR, BAUD, CO2, GAS, ROOM_C, THERMAL
+from tests.ioctl.chips import AIR, BAUD, CO2, COUNTS, GAS, ROOM_C, THERMAL
 from tests.ioctl.rig import START_LIMIT_S, Chips, Detector, brief, sees, wait_until
 
 pytestmark = pytest.mark.slow
@@ -65,6 +65,7 @@ PASSING = (
 def test_passing_fault_costs_no_more_than_a_frame(rig, say, fault):
     chips, detector = rig
     begin = time.monotonic()
+    before = detector.status()["i2c_retries"]["i2c-1"]
     chips(fault.order, **fault.details)
     wait_until(lambda: chips("pending") == 0, limit(10.0), "the fault happens")
     end = time.monotonic()
@@ -75,6 +76,8 @@ def test_passing_fault_costs_no_more_than_a_frame(rig, say, fault):
     gap_s = max(after - before for before, after in pairwise(seen))
     say(f"{fault.name}: no trouble, no image for {gap_s:.2f} s at most (limit {fault.limit_s})")
     assert gap_s <= limit(fault.limit_s)
+    retries = detector.status()["i2c_retries"]["i2c-1"] - before
+    assert (retries >= 1) == (fault.order in ("fail", "time_out"))
     if fault.rejected is not None:
         wait_until(
             lambda: fault.rejected in rejected_since(detector, begin), 20.0, "it is in the record"
@@ -115,7 +118,6 @@ LASTING = (
     Lasting("F04-no-data", "chip", {"silent": True}, ("no-frame", "stale"), 5, 15),
     Lasting("F05-frozen", "chip", {"frozen": True}, ("frozen",), 5, 5),
     Lasting("F06-one-sub-page", "chip", {"only_page": 0}, ("stuck-sub-page",), 5, 5),
-    Lasting("F07-slow-bus", "baud", {"baud": BAUD // 4}, ("stale",), 5, 5),
     Lasting("F10-auxiliary", "chip", {"words": {str(GAIN_WORD): 0x7FFF}}, ("stale",), 5, 5),
     Lasting("F10-row", "chip", {"words": NO_VALUE_ROW}, ("stale",), 5, 5),
     Lasting("F13-supply", "room", {"vdd_v": 2.6}, ("stale",), 5, 5),
@@ -148,6 +150,71 @@ def test_lasting_fault_of_the_array_is_told_and_ends(rig, say, fault):
         f"(limit {fault.recover_s})"
     )
     assert_no_alarm(detector, begin)
+
+
+def slower(outcome):
+    return any(trouble.startswith("thermal-rate:4 Hz") for trouble in outcome["troubles"])
+
+
+def test_f07_a_bus_that_gets_slow_lowers_the_rate_until_it_is_fast_again(rig, say):
+    chips, detector = rig
+    begin = time.monotonic()
+    chips("baud", baud=BAUD // 4)
+    reacted_s = detector.first(begin, slower, limit(5), "trouble")
+    seen_s = detector.first(
+        begin + reacted_s, lambda one: slower(one) and sees(one), limit(5), "images go on"
+    )
+    measured = chips("measure")
+    watched = time.monotonic()
+    detector.first(watched + 4.0, sees, limit(5), "time passes")
+    later = chips("measure")
+    frames_hz = (later["frames"] - measured["frames"]) / (later["t_s"] - measured["t_s"])
+    assert frames_hz <= 4.2
+    assert all(slower(one) for _, one in detector.since(watched))
+    mended = time.monotonic()
+    chips("mend")
+    recovered_s = detector.healthy(mended, limit(5))
+    say(
+        f"F07-slow-bus: trouble after {reacted_s:.2f} s (limit 5), images {seen_s:.2f} s later, "
+        f"{frames_hz:.2f} sub-pages a second, over after {recovered_s:.2f} s (limit 5)"
+    )
+    assert_no_alarm(detector, begin)
+
+
+def test_the_rate_fits_the_bus_as_measured_or_is_refused(shim, tmp_path, say):
+    bus = tmp_path / "bus"
+    bus.mkdir()
+    with Chips(bus) as chips:
+        # A busy machine: all reads of the memory are late at first but the last one.
+        chips("hold", address=THERMAL, seconds=0.3, times=4)
+        with Detector(tmp_path, shim, bus) as detector:
+            detector.healthy(0.0, START_LIMIT_S)
+            assert chips("pending") == 0
+            assert not [t for t in troubles_since(detector, 0.0) if t.startswith("thermal-rate")]
+            begin = time.monotonic()
+            chips("baud", baud=BAUD // 16)
+            refused_s = detector.first(begin, too_slow, limit(10), "no rate fits")
+            assert "even 2 Hz needs 43 kHz: set the bus to 400 kHz" in detector.log.read_text()
+            faster = time.monotonic()
+            chips("baud", baud=BAUD // 4)
+            opened_s = detector.first(faster, slower, limit(10), "it runs slower")
+            told = next(t for t in detector.now["troubles"] if t.startswith("thermal-rate:"))
+            assert "set the bus to 400 kHz, or set thermal.refresh_hz = 4" in told
+            detector.first(faster, sees, limit(10), "images")
+            burning = time.monotonic()
+            chips("room", hot_c=900.0)
+            alarm_s = detector.first(
+                burning, lambda one: one["level"] == "emergency", limit(5), "emergency"
+            )
+            assert slower(detector.now)
+            say(
+                f"{BAUD // 16} Hz refused after {refused_s:.2f} s, {BAUD // 4} Hz opened after "
+                f"{opened_s:.2f} s ({told}), fire there an emergency after {alarm_s:.2f} s"
+            )
+
+
+def too_slow(outcome):
+    return "thermal:bus-too-slow" in outcome["troubles"]
 
 
 def troubles_since(detector, begin):
@@ -184,6 +251,11 @@ OTHERS = (
         ),
     ),
     Others("F17-low-rail", (("room", {"counts": [0.0] * 4}, "gas:at-rail", 10),)),
+    Others(
+        "F19-all-films",
+        (("room", {"counts": [0.7 * count for count in COUNTS]}, "gas:common-mode", 120),),
+        60.0,
+    ),
 )
 
 

@@ -22,9 +22,12 @@ from firedetect.readings import SUBPAGE_WORDS, Sensor, SensorOpened, SubPage
 from firedetect.sensors.base import since_boot_s
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.mlx90640.calibration import check_eeprom, commissioned_words
+from firedetect.sensors.mlx90640.pace import Pace
 
 EEPROM_READS = 3
 """So many dumps are read at most to get two that are equal."""
+SPEED_READS = 3
+"""So many more show whether the bus is slow, or something else took the time of the first ones."""
 WAIT_FRACTION = 0.8
 """The bus is left alone for this part of a period after data was ready."""
 POLL_FRACTION = 1 / 40
@@ -88,7 +91,7 @@ class Mlx90640:
         self._settings = settings
         self._clock = clock
         self._powered_s = powered_s
-        self._period_s = 1.0 / settings.refresh_hz
+        self._pace = Pace(settings.refresh_hz)
         self._control = 0
         self._ready_ns: int | None = None
         # Read once: no disk may hold up an array that is to be opened again.
@@ -97,15 +100,18 @@ class Mlx90640:
     async def open(self) -> SensorOpened:
         """Read the EEPROM until two dumps agree, then set rate and pattern and verify them.
 
-        With a commissioned copy dumps that never agree are no reason to see nothing.
+        With a commissioned copy dumps that never agree are no reason to see nothing. The rate is
+        the one that is set, or the highest that fits the bus as these reads measure it; raises
+        BusSlowError if none does.
         """
         known = self._calibration
-        eeprom = await self._dump(needed=known is None)
+        eeprom = await self._dump_and_measure(needed=known is None)
         if known is None and eeprom is not None:
             # Nothing could be computed with a bad one: opened again, it may be read well.
             check_eeprom(eeprom)
         before = await self._read_word(CONTROL)
-        self._control = (before & ~CONTROL_SET) | wanted_control(self._settings)
+        wanted = wanted_control(self._settings, self._pace.running_hz)
+        self._control = (before & ~CONTROL_SET) | wanted
         await self._send(CONTROL.store(self._control))
         after = await self._read_word(CONTROL)
         if after != self._control:
@@ -128,18 +134,22 @@ class Mlx90640:
             bad_pixels=() if known is None else known.bad_pixels,
             spread_c=math.nan if known is None else known.spread_c,
             problem=self._problem,
+            refresh_hz=float(self._pace.running_hz),
+            slow=self._pace.trouble,
         )
 
-    async def read(self) -> SubPage:
-        """Return the next sub-page.
+    async def read(self) -> SubPage | SensorOpened:
+        """Return the next sub-page; on a bus whose speed has changed the array is opened again.
 
         Raises BusError when the bus fails, NoFrameError when none comes in time, TornFrameError
         when a new one arrived during the transfer, SensorError when the sensor lost its set-up.
         """
         status = await self._wait_for_data()
         await self._send(STATUS.store(STATUS_CLEAR))
-        ram = await self._read(RAM)
+        ram, took_s = await self._timed(RAM)
         t_ns = self._clock.monotonic_ns()
+        if self._pace.changed(took_s):
+            return await self.open()
         after = await self._read_word(STATUS)
         if after & STATUS_NEW_DATA or (after ^ status) & STATUS_SUBPAGE:
             raise TornFrameError(
@@ -160,11 +170,25 @@ class Mlx90640:
     async def close(self) -> None:
         """Leave the sensor measuring; it needs no farewell."""
 
-    async def _dump(self, *, needed: bool) -> NDArray[np.uint16] | None:
-        first = await self._read(EEPROM)
+    async def _dump_and_measure(self, *, needed: bool) -> NDArray[np.uint16] | None:
+        """Return the EEPROM, None without two equal dumps of one not `needed`; choose the rate."""
+        took_s: list[float] = []
+        eeprom = await self._dump(took_s, needed=needed)
+        for _ in range(SPEED_READS):
+            if self._pace.fits(min(took_s)):
+                break
+            took_s.append((await self._timed(EEPROM))[1])
+        self._pace.measured(took_s)
+        return eeprom
+
+    async def _dump(self, took_s: list[float], *, needed: bool) -> NDArray[np.uint16] | None:
+        """Return the EEPROM; how long each read took is added to `took_s`."""
+        first, first_s = await self._timed(EEPROM)
+        took_s.append(first_s)
         differing = 0
         for _ in range(EEPROM_READS - 1):
-            second = await self._read(EEPROM)
+            second, second_s = await self._timed(EEPROM)
+            took_s.append(second_s)
             if np.array_equal(first, second):
                 return second
             differing = int(np.count_nonzero(first != second))
@@ -179,10 +203,11 @@ class Mlx90640:
     async def _wait_for_data(self) -> int:
         """Sleep most of a period, then ask until data is ready; return the status word."""
         start_ns = self._clock.monotonic_ns()
-        limit_s = max(READY_DEADLINE_S, READY_DEADLINE_PERIODS * self._period_s)
+        period_s = 1.0 / self._pace.running_hz
+        limit_s = max(READY_DEADLINE_S, READY_DEADLINE_PERIODS * period_s)
         if self._ready_ns is not None:
             await sleep_until(
-                self._clock, self._ready_ns + round(WAIT_FRACTION * self._period_s * NS_PER_S)
+                self._clock, self._ready_ns + round(WAIT_FRACTION * period_s * NS_PER_S)
             )
         while True:
             status = await self._read_word(STATUS)
@@ -196,16 +221,18 @@ class Mlx90640:
                 raise NoFrameError(
                     f"thermal: no new sub-page within {limit_s:g} s, status 0x{status:04X}"
                 )
-            await asyncio.sleep(max(POLL_FRACTION * self._period_s, POLL_MIN_S))
+            await asyncio.sleep(max(POLL_FRACTION * period_s, POLL_MIN_S))
 
-    async def _read(self, register: Register) -> NDArray[np.uint16]:
-        data = await self._bus.transfer_again(
+    async def _timed(self, register: Register) -> tuple[NDArray[np.uint16], float]:
+        """Return the words of a register and how long they were on the bus (s)."""
+        data, took_s = await self._bus.timed_again(
             self._settings.address, register.select, 2 * register.words
         )
-        return np.frombuffer(data, dtype=">u2").astype(np.uint16)
+        return np.frombuffer(data, dtype=">u2").astype(np.uint16), took_s
 
     async def _read_word(self, register: Register) -> int:
-        return int((await self._read(register))[0])
+        words, _ = await self._timed(register)
+        return int(words[0])
 
     async def _send(self, data: bytes) -> None:
         await self._bus.transfer_again(self._settings.address, data)
@@ -221,9 +248,9 @@ def _calibration_of(settings: ThermalSettings) -> tuple[ThermalCalibration | Non
         return None, str(error)
 
 
-def wanted_control(settings: ThermalSettings) -> int:
-    """Return the bits of the control register that the settings ask for."""
+def wanted_control(settings: ThermalSettings, refresh_hz: int) -> int:
+    """Return the bits of the control register for the pattern that is set and a refresh rate."""
     # Rates are 0.5 Hz times a power of two.
-    rate = settings.refresh_hz.bit_length()
+    rate = refresh_hz.bit_length()
     chess = CONTROL_CHESS if settings.pattern == "chess" else 0
     return CONTROL_SUBPAGES | chess | rate << CONTROL_RATE_SHIFT

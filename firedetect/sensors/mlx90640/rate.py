@@ -28,6 +28,11 @@ def bus_hz(seconds: float) -> float:
     return READ_BITS / seconds
 
 
+def needed_bus_hz(refresh_hz: float) -> float:
+    """Return the slowest bus on which the sub-pages of a refresh rate fit."""
+    return READ_BITS * refresh_hz / BUS_SHARE_MAX
+
+
 def largest_refresh_hz(bus_hz: float) -> int:
     """Return the highest refresh rate whose sub-pages fit, 0 if none does."""
     limit = BUS_SHARE_MAX / read_s(bus_hz)

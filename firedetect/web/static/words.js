@@ -46,6 +46,7 @@ const FAULTS = {
   "starting": "starting, no reading yet",
   "no-answer": "does not answer",
   "bus-stuck": "its bus is stuck",
+  "bus-too-slow": "its bus is too slow for any refresh rate; set it to 400 kHz",
   "no-frame": "answers but delivers no image",
   "stale": "has stopped delivering",
   "frozen": "delivers the same reading again and again",
@@ -54,9 +55,11 @@ const FAULTS = {
   "implausible": "delivers values that cannot be true",
   "calibration": "its calibration memory cannot be trusted",
   "at-rail": "is at the end of its range",
+  "common-mode": "all films fell together: heater or 3.3 V supply; after a mended board calibrate it again",
   "few-valid-pixels": "has too few valid pixels",
   "warm-up": "is warming up",
   learning: "learns what clean air is",
+  "poisoned": "films answer far less than in their first weeks; test the board with a wipe of alcohol, replace it if it stays silent",
   "drift": "clean-air baseline has drifted as far as it may; calibrate it again",
 };
 
@@ -72,6 +75,9 @@ const SYSTEM = {
   disk: "Disk",
   database: "Database",
   outputs: "Siren and light",
+  "thermal-range": "Range of the thermal array",
+  "thermal-rate": "Thermal array is slower than set",
+  "thermal-calibration": "Calibration of the thermal array",
 };
 
 export function reason(name, because) {
