@@ -449,8 +449,8 @@ def test_of_the_strongest_odours_few_are_an_alert_for_films_alone(tmp_path, shar
             found.append(heard(written(tmp_path / f"{name}.mcap", events), scorer)[0].max_level)
     alerts = sum(level >= Level.ALERT for level in found)
     say(f"films alone: {alerts} of {len(found)} recordings of the strongest odours are an alert")
-    assert alerts <= 4
-    assert max(found) < Level.EMERGENCY
+    assert 1 <= alerts <= 4
+    assert max(found) is Level.ALERT
 
 
 def test_a_real_array_that_repeats_itself_is_frozen_in_time(tmp_path, shared_data):
