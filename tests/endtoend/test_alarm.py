@@ -76,9 +76,10 @@ async def test_the_hops_of_many_alarms(box, tmp_path, say):
             # The box has one environment of each function, which AWS has as many of as it needs.
             await asyncio.sleep(1.0)
         await seen(lambda: len(receipts) == ALARMS, "all receipts", 60.0)
-        await seen(lambda: len(box.told(thing)) == ALARMS, "people are told of all", 60.0)
-    told = {one["attributes"]["event_id"]: one for one in box.told(thing)}
+        await seen(lambda: len(first_calls(box, thing)) >= ALARMS, "people are told of all", 60.0)
+    told = {one["attributes"]["event_id"]: one for one in first_calls(box, thing)}
     assert set(told) == set(decided)
+    assert len(first_calls(box, thing)) == ALARMS
     hops = {
         "decided to committed": [committed[key] - decided[key] for key in decided],
         "decided to acknowledged": [acknowledged[key] - decided[key] for key in decided],
@@ -95,6 +96,11 @@ async def test_the_hops_of_many_alarms(box, tmp_path, say):
         say(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms of {len(values)}")
     assert quantiles(hops["decided to acknowledged"])[1] <= 1000.0
     assert quantiles(hops["decided to sns"])[1] <= 5000.0
+
+
+def first_calls(box, thing):
+    """Nobody takes these alarms over and no beat comes: after a minute others are called, too."""
+    return [one for one in box.told(thing) if one["attributes"]["kind"] == "alarm"]
 
 
 def wall_ms():
