@@ -17,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firedetect.features.jit import kernel
-from firedetect.model.forest import Forest
+from firedetect.model.forest import COLUMN, LEAF, MISSING_RIGHT, Forest
 
 MAX_WORK: Final = 1 << 23
 """Multiplications, roughly, that an explanation may take; 300 trees of depth 8 need 7.4 million."""
 COVER_TOLERANCE: Final = 0.01
 """The covers of two children add up to their parent's but for rounding."""
-
-_SPLIT: Final = 2
 
 
 @kernel
@@ -94,13 +92,13 @@ def _contributions(
                 path[1, level - 1] = shares[line]
                 path[2, level - 1] = waiting[3, size]
             link = int(packed[line, 0])
-            if link & 2 == 0:
+            if link & LEAF != 0:
                 _leaf(float(values[line, 1]), level, path, scratch, points, weights, out)
                 continue
-            column = (link >> 2) & 63
+            column = link & COLUMN
             goes_right = row[column] >= values[line, 1]
             if math.isnan(row[column]):
-                goes_right = link & 1 == 0
+                goes_right = link & MISSING_RIGHT != 0
             for right in range(2):
                 waiting[0, size] = (link >> 8) + right
                 waiting[1, size] = level + 1
@@ -137,7 +135,7 @@ class Explainer:
 def explainer_of(forest: Forest, max_work: int = MAX_WORK) -> Explainer | None:
     """Return what explains a forest's margins; None if its covers or its size do not allow it."""
     depth = int(forest.packed[0, 0]) >> 24
-    splits = 1 + np.flatnonzero(forest.packed[1:, 0] & _SPLIT)
+    splits = forest.splits
     width = min(depth, len(forest.columns))
     count = max((width + 1) // 2, 1)
     leaves = len(forest.packed) - 1 - len(splits)

@@ -2,8 +2,12 @@
 
 Layout of the packed array, uint32 of shape (1 + nodes, 2): line 0 holds number of trees and depth,
 then the base margin; the roots follow in lines 1 to n; every split has its children side by side.
-A node is (link, bits of a float32): link = first child << 8 | feature << 2 | split << 1 | default
-left, the float is a split's threshold or a leaf's value. A leaf links to itself.
+A node is (link, bits of a float32): link = first child << 8 | place in the row, the float is a
+split's threshold or a leaf's value. A leaf links to itself.
+
+The row is laid out so that every node asks one question, "is what stands there at least my float?":
+at place i stands column i as it is, whose NaN goes left; at place 64 + i the same with +inf for
+NaN, which goes right; at place 128 stands NaN, for the leaves, where every walk stays.
 """
 
 import ctypes
@@ -28,9 +32,12 @@ MAX_FEATURES: Final = 64
 MAX_LEAF: Final = 1e6
 """Limits of the layout and of the time that one score may take."""
 
+COLUMN: Final = 63
+MISSING_RIGHT: Final = 64
+LEAF: Final = 128
+"""Bits of a link: the column that is asked for, whether its NaN goes right, whether nothing is."""
+
 _LOWEST_BASE: Final = np.float32(1e-6)
-_SPLIT: Final = 2
-_LEFT: Final = 1
 
 _T = TypeVar("_T")
 
@@ -41,16 +48,18 @@ def _margin(packed: NDArray[np.uint32], row: NDArray[np.float32]) -> np.float32:
     values = packed.view(np.float32)
     trees = packed[0, 0] & 0xFFFFFF
     depth = packed[0, 0] >> 24
+    laid_out = np.empty(LEAF + 1, np.float32)
+    laid_out[LEAF] = math.nan
+    for i in range(row.shape[0]):
+        laid_out[i] = row[i]
+        laid_out[MISSING_RIGHT + i] = math.inf if math.isnan(row[i]) else row[i]
     at = np.empty(trees, np.uint32)
     for t in range(trees):
         at[t] = t + 1
     for _ in range(depth):
         for t in range(trees):
             link = packed[at[t], 0]
-            value = row[(link >> 2) & 63]
-            missing_right = math.isnan(value) & ((link & 1) == 0)
-            right = ((value >= values[at[t], 1]) | missing_right) & ((link & 2) != 0)
-            at[t] = (link >> 8) + np.uint32(right)
+            at[t] = (link >> 8) + np.uint32(laid_out[link & 0xFF] >= values[at[t], 1])
     # The sum starts at the base margin and goes in order: anything else differs in the last bits.
     total: np.float32 = values[0, 1]
     for t in range(trees):
@@ -83,6 +92,11 @@ class Forest:
         """Number of trees."""
         return int(self.packed[0, 0]) & 0xFFFFFF
 
+    @property
+    def splits(self) -> NDArray[np.intp]:
+        """The lines of `packed` that hold splits; the others below line 0 are leaves."""
+        return 1 + np.flatnonzero((self.packed[1:, 0] & LEAF) == 0)
+
     def margin(self, row: NDArray[np.float32]) -> float:
         """Return the margin (log odds) of one row, float32 of shape (columns,), NaN = missing."""
         if row.shape != (len(self.columns),) or row.dtype != np.float32:
@@ -99,9 +113,9 @@ class Forest:
 
     def thresholds(self, column: int) -> NDArray[np.float32]:
         """Return the thresholds at which this column is split, ascending."""
-        link = self.packed[1:, 0]
-        chosen = ((link & _SPLIT) != 0) & (((link >> 2) & 63) == column)
-        return np.unique(self.packed.view(np.float32)[1:, 1][chosen])
+        splits = self.packed[self.splits]
+        chosen = (splits[:, 0] & COLUMN) == column
+        return np.unique(splits.view(np.float32)[chosen, 1])
 
 
 def sigmoid(margin: float) -> float:
@@ -232,7 +246,7 @@ def _pack(
             deepest = max(deepest, depth)
             values[line], covers[line] = tree.value[node], tree.cover[node]
             if tree.left[node] == -1:
-                links[line] = line << 8
+                links[line] = line << 8 | LEAF
                 continue
             pair = (int(tree.left[node]), int(tree.right[node]))
             if pair[0] == pair[1] or not seen.isdisjoint(pair) or depth == MAX_DEPTH:
@@ -243,8 +257,8 @@ def _pack(
             links += [0, 0]
             values += [np.float32(0)] * 2
             covers += [np.float32(0)] * 2
-            left = _LEFT if tree.default_left[node] else 0
-            links[line] = child << 8 | int(tree.feature[node]) << 2 | _SPLIT | left
+            missing = 0 if tree.default_left[node] else MISSING_RIGHT
+            links[line] = child << 8 | missing | int(tree.feature[node])
     if len(links) > MAX_NODES:
         raise BundleError(f"more than {MAX_NODES} nodes")
     links[0] = deepest << 24 | len(trees)

@@ -190,8 +190,7 @@ def test_covers_of_nodes_that_no_root_reaches_do_not_matter(small):
 
 def test_a_model_that_would_take_too_long_explains_nothing(small):
     forest = parse_forest(small, COLUMNS)
-    splits = np.count_nonzero(forest.packed[1:, 0] & 2)
-    leaves = len(forest.packed) - 1 - splits
+    leaves = len(forest.packed) - 1 - len(forest.splits)
     work = leaves * 3 * (2 + 3)
     assert explainer_of(forest, max_work=work) is not None
     assert explainer_of(forest, max_work=work - 1) is None
