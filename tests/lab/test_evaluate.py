@@ -3,15 +3,19 @@
 import itertools
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from firedetect.contract.level import Level
 from firedetect.contract.settings import DecisionSettings
 from firedetect.errors import DatasetError
 from firedetect.lab.card import write_card
+from firedetect.lab.dataset import PART_GLOB
 from firedetect.lab.evaluate import DEGRADED, evaluate
 from firedetect.lab.exposure import Judged, false_alarm_table
 from firedetect.lab.generate import generate
@@ -62,6 +66,27 @@ def test_all_ways_to_decide_and_all_losses_of_sensors_are_shown(told):
     assert "people" not in told["false_alarms"]["dwelling"]["untried"]
     assert "toast" in told["false_alarms"]["dwelling"]["untried"]
     assert told["hard_rules_alone"]["in_view"]["TF5"]["of"] == 2
+
+
+@pytest.mark.parametrize("name", ["films alone", "thermal alone"])
+def test_what_is_taken_away_is_judged_as_if_it_had_never_been_measured(
+    told, held_out, tmp_path, name
+):
+    """Scores without a sensor beside what that sensor saw would flatter the loss of it."""
+    folder = tmp_path / "lost"
+    shutil.copytree(held_out, folder)
+    for part in folder.glob(PART_GLOB):
+        table = pq.read_table(part)
+        nothing = pa.array(np.full(len(table), np.nan, np.float32))
+        for column in DEGRADED[name]:
+            place = table.column_names.index(column)
+            table = table.set_column(place, table.schema.field(place), nothing)
+        pq.write_table(table, part)
+    alone = evaluate(default_bundle_path(), folder)["score_alone"]
+    found = dict(told["degraded"][name])
+    assert found.pop("smoulder_by_100ppm")["of"] == 0
+    assert found == alone
+    assert alone != told["score_alone"]
 
 
 def test_the_report_and_the_card_hold_the_figures_and_nothing_outside(told, tmp_path):
