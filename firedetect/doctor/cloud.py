@@ -7,11 +7,13 @@ from typing import Any
 
 from firedetect.clock import NS_PER_S, SystemClock
 from firedetect.config import Settings
+from firedetect.contract.names import PICTURES_ROLE_ALIAS
 from firedetect.doctor.finding import Finding
 from firedetect.errors import FiredetectError, UplinkError
 from firedetect.uplink.identity import endpoint_of, expires
 from firedetect.uplink.meter import expected
 from firedetect.uplink.provision import connected
+from firedetect.uplink.rights import ask_for_rights
 from firedetect.uplink.sdk import Endpoint
 
 SOON = timedelta(days=30)
@@ -42,12 +44,15 @@ def examine_cloud(settings: Settings, status: dict[str, Any] | None) -> Iterator
         yield Finding("identity", "fail", str(error), "run `firedetect provision`")
         return
     yield _identity(endpoint)
+    if settings.pictures.share:
+        yield asyncio.run(_rights(settings, endpoint))
     if status is None:
         yield asyncio.run(_connection(settings))
         yield _traffic(expected(), _COMPUTED)
 
 
 _COMPUTED = "expected of a quiet detector, computed"
+_PICTURES_ADVICE = "check pictures.credentials_endpoint, certificate and the stack firedetect-fleet"
 _ADVICE = "check network, endpoint, certificate and the wall clock"
 
 
@@ -73,6 +78,16 @@ async def _connection(settings: Settings) -> Finding:
             return Finding("cloud", "ok", f"connects to {settings.uplink.endpoint}")
     except FiredetectError as error:
         return Finding("cloud", "fail", str(error), _ADVICE)
+
+
+async def _rights(settings: Settings, endpoint: Endpoint) -> Finding:
+    """Ask for what pictures of alarms are sent with; nothing is sent."""
+    provider, thing = settings.pictures.credentials_endpoint, settings.device.id
+    try:
+        rights = await ask_for_rights(endpoint, provider, PICTURES_ROLE_ALIAS, thing)
+    except FiredetectError as error:
+        return Finding("pictures", "fail", str(error), _PICTURES_ADVICE)
+    return Finding("pictures", "ok", f"{provider} gives rights until {rights.ends:%H:%M:%S}")
 
 
 def _link(status: dict[str, Any]) -> Finding:

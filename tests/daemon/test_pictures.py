@@ -33,9 +33,11 @@ from firedetect.daemon.remote import pictures
 from firedetect.daemon.remote.pictures import FRESH_S, WAITING_MAX, AlarmPictures
 from firedetect.decision.machine import AlarmState
 from firedetect.decision.outcome import Outcome
+from firedetect.doctor.cloud import examine_cloud
 from firedetect.errors import ConfigError, LinkDownError, TransferError, UplinkError
 from firedetect.readings import ThermalImage, Tick
 from firedetect.uplink.identity import endpoint_of
+from firedetect.uplink.meter import expected
 from firedetect.uplink.rights import ask_for_rights
 from tests.daemon.test_thermogram import decoded
 from tests.fakes.box import until
@@ -419,6 +421,28 @@ async def test_whoever_has_no_valid_certificate_gets_no_rights(tmp_path):
             with pytest.raises(UplinkError):
                 await ask_for_rights(asked, where, ALIAS, THING)
         assert made.registry.given == 1
+
+
+async def test_the_doctor_says_whether_pictures_would_be_let_in(tmp_path):
+    running = {"up": True, "endpoint": "localhost", "per_month": expected()}
+
+    async def found(settings):
+        told = await asyncio.to_thread(lambda: list(examine_cloud(settings, running)))
+        return next((one for one in told if one.name == "pictures"), None)
+
+    async with cloud(tmp_path) as made:
+        assert (await found(made.settings)).state == "ok"
+        assert made.registry.given == 1
+        ways = made.settings.pictures
+        nobody = ways.model_copy(update={"credentials_endpoint": "localhost:9"})
+        refused = await found(made.settings.model_copy(update={"pictures": nobody}))
+        assert refused.failed
+        assert "localhost:9" in refused.detail
+        assert "credentials_endpoint" in refused.advice
+        other = made.settings.device.model_copy(update={"id": "thing-2"})
+        assert "403" in (await found(made.settings.model_copy(update={"device": other}))).detail
+        silent = ways.model_copy(update={"share": False})
+        assert await found(made.settings.model_copy(update={"pictures": silent})) is None
 
 
 async def test_what_is_no_credentials_provider_is_told_from_one(tmp_path):
