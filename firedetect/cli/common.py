@@ -29,6 +29,14 @@ def read_settings(path: Path | None) -> Any:  # noqa: ANN401 - Settings, importe
     return load_settings(path or (Path(named) if named else None))
 
 
+def answer_alone() -> None:
+    """Keep standard output for the answer: errors that parts log go to standard error."""
+    from firedetect.config import LogSettings
+    from firedetect.daemon.logs import configure_logging
+
+    configure_logging(LogSettings(level="error"), sys.stderr)
+
+
 def show(record: dict[str, Any]) -> None:
     """Print a JSON line."""
     print(json.dumps(record, allow_nan=False), flush=True)

@@ -20,6 +20,7 @@ from firedetect.cli.common import (
     DurationOption,
     JsonOption,
     SimulateOption,
+    answer_alone,
     ask_detector,
     read_settings,
     show,
@@ -219,6 +220,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     from firedetect.doctor.checks import examine
     from firedetect.errors import ControlError
 
+    answer_alone()
     settings = read_settings(config)
     try:
         link = ask_detector(config, {"do": "status"}).get("cloud")
@@ -247,4 +249,5 @@ def provision(
     """Get a certificate for a key made here. Example: firedetect provision --rotate."""
     from firedetect.uplink.provision import provision_device
 
+    answer_alone()
     print(provision_device(read_settings(config), claim_cert, claim_key, rotate=rotate))

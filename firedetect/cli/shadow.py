@@ -6,6 +6,7 @@ import typer
 
 from firedetect.cli.common import (
     ConfigOption,
+    answer_alone,
     read_settings,
     show,
 )
@@ -31,6 +32,7 @@ def shadow_get(
     """Show a shadow as JSON. Example: firedetect shadow get --cloud box."""
     from firedetect.daemon import shadow_commands
 
+    answer_alone()
     show(
         shadow_commands.get(shadow_commands.target_of(read_settings(config), cloud, thing, shadow))
     )
@@ -48,6 +50,7 @@ def shadow_set(
     """Change what is desired. Example: firedetect shadow set thresholds.alert=0.55 --cloud box."""
     from firedetect.daemon import shadow_commands
 
+    answer_alone()
     try:
         desired = shadow_commands.desired_of(assignments)
     except FiredetectError as error:
@@ -66,5 +69,6 @@ def shadow_watch(
     """Show a shadow now and whenever it changes. Example: firedetect shadow watch --cloud box."""
     from firedetect.daemon import shadow_commands
 
+    answer_alone()
     target = shadow_commands.target_of(read_settings(config), cloud, thing, shadow)
     shadow_commands.watch(target, show)

@@ -11,15 +11,16 @@ from firedetect.config import Settings
 from firedetect.contract.names import SHADOW_ALARM, SHADOW_CONFIG
 from firedetect.daemon.box_link import said_by_box
 from firedetect.daemon.remote.alarm import DONE
-from firedetect.errors import UplinkError
+from firedetect.errors import ShadowRefusedError, UplinkError
 from firedetect.uplink.identity import endpoint_of
 from firedetect.uplink.provision import connected
 from firedetect.uplink.sdk import Endpoint
-from firedetect.uplink.shadow_client import ShadowDocument, ThingShadows
+from firedetect.uplink.shadow_client import ShadowDocument, ThingShadows, replacing
 
 ANSWER_LIMIT_S = 15.0
 _LOOK_S = 0.1
 ANSWER_STANDS_S = 1.0
+_STANDS = "the shadow still desires it, KEY=null takes it back"
 
 Cloud = Literal["device", "box", "aws"]
 """Whose rights are used: the thing's own certificate, the box's operator, IAM."""
@@ -91,8 +92,10 @@ def get(target: Target) -> dict[str, Any]:
 def set_desired(target: Target, desired: dict[str, Any], version: int | None) -> dict[str, Any]:
     """Write what is desired; returns what the detector reports to it.
 
-    For shadow `config` waits for the verdict. Raises UplinkError when the detector refuses it
-    or does not answer in time, ShadowRefusedError when the service does.
+    For shadow `config` waits for the verdict; what is refused is desired no longer, else it would
+    be judged anew at every start and stand in the way of every other setting. Raises UplinkError
+    when the detector refuses it or does not answer in time, ShadowRefusedError when the service
+    does.
     """
     if target.shadow not in {SHADOW_CONFIG, SHADOW_ALARM}:
         raise UplinkError(f"shadow {target.shadow} is written by the detector alone")
@@ -101,12 +104,15 @@ def set_desired(target: Target, desired: dict[str, Any], version: int | None) ->
         before = await shadows.get(target.shadow)
         written = await shadows.desire(target.shadow, desired, version)
         after = await shadows.get(target.shadow)
-        if target.shadow == SHADOW_CONFIG and _same_wish(before, after):
+        if target.shadow == SHADOW_ALARM:
+            return await _answers(shadows, target, desired)
+        if _same_wish(before, after):
             # The detector has judged this wish already: it says nothing more to it.
-            return _accepted(after.reported)
-        if target.shadow == SHADOW_CONFIG:
-            return await _verdict(shadows, target, written)
-        return await _answers(shadows, target, desired)
+            return _accepted(after.reported, _STANDS)
+        reported = await _verdict(shadows, target, written)
+        if _refusal(reported):
+            return _accepted(reported, await _take_back(shadows, before, after))
+        return reported
 
     result: dict[str, Any] = asyncio.run(_with_shadows(target, ask))
     return result
@@ -137,14 +143,14 @@ async def _with_shadows(target: Target, call: Callable[[ThingShadows], Any]) -> 
 
 
 async def _verdict(shadows: ThingShadows, target: Target, written: int) -> dict[str, Any]:
-    """Return what the detector reports of version `written`; raises UplinkError if it refuses."""
+    """Return what the detector reports of version `written`; raises UplinkError without answer."""
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
             while True:
                 reported = (await shadows.get(target.shadow)).reported
                 refused = reported.get("refused") or {}
                 if max(refused.get("version", 0), reported.get("version") or 0) >= written:
-                    return _accepted(reported)
+                    return reported
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError as error:
         raise UplinkError(
@@ -157,16 +163,32 @@ def _same_wish(before: ShadowDocument, after: ShadowDocument) -> bool:
     return (before.desired, before.desired_s) == (after.desired, after.desired_s)
 
 
-def _accepted(reported: dict[str, Any]) -> dict[str, Any]:
-    """Return what the detector reports; raises UplinkError if it refuses the newest wish."""
+async def _take_back(shadows: ThingShadows, before: ShadowDocument, after: ShadowDocument) -> str:
+    """Desire again what was desired before, unless somebody wrote meanwhile; says which it is."""
+    now = await shadows.get(SHADOW_CONFIG)
+    if not _same_wish(after, now):
+        return _STANDS
+    undone = replacing(before.desired or {}, now.desired or {})
+    try:
+        await shadows.desire(SHADOW_CONFIG, undone, now.version)
+    except ShadowRefusedError:
+        return _STANDS
+    return "it is taken back"
+
+
+def _refusal(reported: dict[str, Any]) -> str:
     refused = reported.get("refused")
     if not isinstance(refused, dict):
-        return reported
+        return ""
     path, reason = refused.get("path", ""), refused.get("reason", "")
-    raise UplinkError(
-        f"refused: {path + ': ' if path else ''}{reason}; the shadow still desires it, KEY=null "
-        "takes it back"
-    )
+    return f"refused: {path + ': ' if path else ''}{reason}"
+
+
+def _accepted(reported: dict[str, Any], otherwise: str) -> dict[str, Any]:
+    """Return what the detector reports; raises UplinkError if it refuses the newest wish."""
+    if refusal := _refusal(reported):
+        raise UplinkError(f"{refusal}; {otherwise}")
+    return reported
 
 
 async def _answers(

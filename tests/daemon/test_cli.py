@@ -145,6 +145,17 @@ def test_recording_a_simulation(tmp_path):
     assert summary["images"] > 4
 
 
+def test_what_parts_log_is_no_part_of_an_answer():
+    code = (
+        "import structlog; from firedetect.cli.common import answer_alone; answer_alone();"
+        "log = structlog.get_logger(); log.warning('slow'); log.error('lost')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert "lost" in done.stderr
+    assert "slow" not in done.stderr
+
+
 def test_scenarios_are_listed(tmp_path):
     names = [
         json.loads(line)["name"]

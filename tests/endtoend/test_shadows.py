@@ -76,12 +76,17 @@ def test_the_commands_get_set_and_watch_and_a_change_that_misses_a_fire_is_refus
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert "smoulder" in done.stderr
         assert alert_threshold(detector) == 0.55
-        done = detector.command("shadow", "set", "thresholds.alert=0.99")
-        assert "thresholds.alert" in done.stderr
-        document = json.loads(detector.command("shadow", "get").stdout)
-        assert document["desired"]["thresholds"]["alert"] == 0.99
-        assert document["reported"]["thresholds"]["alert"] == 0.55
-        assert document["reported"]["refused"]["path"] == "thresholds.alert"
+        # What was refused stands in nobody's way: not the next setting's, not the next start's.
+        for refused, why in (("thresholds.alert=0.99", "thresholds.alert"), ("thresold=1", "key")):
+            done = detector.command("shadow", "set", refused)
+            assert done.returncode == 1
+            assert why in done.stderr
+            assert "taken back" in done.stderr
+            assert json.loads(detector.command("shadow", "get").stdout)["desired"] == {
+                "thresholds": {"alert": 0.55}
+            }
+        assert alert_threshold(detector) == 0.55
+        detector.wait(lambda: "refused" not in reported(detector), "nothing is refused", 20.0)
         settings_heard = watched(box, thing)
         detector.command("shadow", "set", "thresholds.alert=0.6")
         detector.wait(
@@ -89,6 +94,10 @@ def test_the_commands_get_set_and_watch_and_a_change_that_misses_a_fire_is_refus
             "what is watched changes",
             20.0,
         )
+
+
+def reported(detector):
+    return json.loads(detector.command("shadow", "get").stdout)["reported"]
 
 
 def watched(box, thing):
