@@ -12,11 +12,10 @@ from constructs import Construct
 from deploy import names
 from deploy.parts.keys import use_key_by_alias
 from deploy.parts.review import accept, accept_star, skip_checkov
+from deploy.stacks.fleet_rights import claim_rights, detector_rights
 from deploy.stage import Stage
 from firedetect.contract.names import PICTURE_TAG, PICTURES_ROLE_ALIAS
 
-_THING: Final = "${iot:Connection.Thing.ThingName}"
-TEMPLATE: Final = "firedetect"
 _CREDENTIAL_S: Final = 3600
 _BEHAVIOURS: Final = (
     # A detector says little: these are ten times what a quiet one does, or what a hung one does.
@@ -45,13 +44,13 @@ class FleetStack(Stack):
             self,
             "DetectorPolicy",
             policy_name="firedetect-detector",
-            policy_document=self._rights(),
+            policy_document=detector_rights(self),
         )
         iot.CfnPolicy(
             self,
             "ClaimPolicy",
             policy_name="firedetect-claim",
-            policy_document=self._claim_rights(),
+            policy_document=claim_rights(self),
         )
         self._provisioning()
         self._pictures()
@@ -60,59 +59,6 @@ class FleetStack(Stack):
 
     def _arn(self, rest: str) -> str:
         return names.arn(self, "iot", rest)
-
-    def _rights(self) -> dict[str, object]:
-        """Return what a detector may do: what is its own, by the name on its certificate."""
-        own = f"topic/firedetect/{_THING}"
-        things = f"topic/$aws/things/{_THING}"
-        heard = ("shadow/name/*/get/*", "shadow/name/*/update/*", "jobs/*", "defender/*")
-        said = ("shadow/name/*/get", "shadow/name/*/update", "jobs/*", "defender/metrics/*")
-        rules = [
-            f"topic/$aws/rules/firedetect_{name}/firedetect/{_THING}/{name}"
-            for name in ("telemetry", "beat")
-        ]
-        hears = [f"{things}/{topic}" for topic in heard]
-        client = [self._arn(f"client/{_THING}"), self._arn(f"client/{_THING}-*")]
-        certificates = [
-            "$aws/certificates/create-from-csr/*",
-            f"$aws/provisioning-templates/{TEMPLATE}/provision/*",
-        ]
-        own_certificate = [self._arn(f"topic/{topic}") for topic in certificates]
-        return _document(
-            ("iot:Connect", client),
-            (
-                "iot:Publish",
-                [
-                    *(self._arn(f"{own}/{name}") for name in ("alert", "event")),
-                    *map(self._arn, rules),
-                    *(self._arn(f"{things}/{topic}") for topic in said),
-                    *own_certificate,
-                ],
-            ),
-            ("iot:Receive", [self._arn(f"{own}/down"), *map(self._arn, hears), *own_certificate]),
-            (
-                "iot:Subscribe",
-                [
-                    self._arn(f"topicfilter/firedetect/{_THING}/down"),
-                    *(self._arn(one.replace("topic/", "topicfilter/", 1)) for one in hears),
-                    *(one.replace(":topic/", ":topicfilter/") for one in own_certificate),
-                ],
-            ),
-            ("iot:AssumeRoleWithCertificate", [self._arn(f"rolealias/{PICTURES_ROLE_ALIAS}")]),
-        )
-
-    def _claim_rights(self) -> dict[str, object]:
-        """Return what a claim may do: ask for a certificate of its own, and nothing else."""
-        topics = (
-            "$aws/certificates/create-from-csr/*",
-            f"$aws/provisioning-templates/{TEMPLATE}/provision/*",
-        )
-        return _document(
-            ("iot:Connect", [self._arn("client/claim-*")]),
-            ("iot:Publish", [self._arn(f"topic/{topic}") for topic in topics]),
-            ("iot:Receive", [self._arn(f"topic/{topic}") for topic in topics]),
-            ("iot:Subscribe", [self._arn(f"topicfilter/{topic}") for topic in topics]),
-        )
 
     def _provisioning(self) -> None:
         role = iam.Role(
@@ -169,12 +115,12 @@ class FleetStack(Stack):
             function_name=hook.function_name,
             principal="iot.amazonaws.com",
             source_account=self.account,
-            source_arn=self._arn(f"provisioningtemplate/{TEMPLATE}"),
+            source_arn=self._arn(f"provisioningtemplate/{names.PROVISIONING_TEMPLATE}"),
         )
         iot.CfnProvisioningTemplate(
             self,
             "Provisioning",
-            template_name=TEMPLATE,
+            template_name=names.PROVISIONING_TEMPLATE,
             description="A claim becomes a detector with a certificate of its own.",
             enabled=True,
             provisioning_role_arn=role.role_arn,
@@ -280,16 +226,6 @@ class FleetStack(Stack):
                 description=description,
                 document=json.dumps({"v": 1, "op": op, **document}),
             )
-
-
-def _document(*statements: tuple[str, list[str]]) -> dict[str, object]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": action, "Resource": resources}
-            for action, resources in statements
-        ],
-    }
 
 
 def _provisioning_body() -> dict[str, object]:

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, Self
 
 import structlog
 
-from firedetect.clock import Clock, SystemClock, cancel_and_wait
+from firedetect.clock import Clock, SystemClock
 from firedetect.cloudbox.access import CLAIM, CLOUD, OPERATOR
 from firedetect.cloudbox.actions import Actions
 from firedetect.cloudbox.authority import Authority
@@ -36,13 +36,12 @@ from firedetect.cloudbox.rules import RuleEngine, compiled
 from firedetect.cloudbox.rules_sql import parse
 from firedetect.cloudbox.shadows import Shadows
 from firedetect.cloudbox.stack_types import RECORDED
+from firedetect.cloudbox.supervise import Supervision, keep_running
 from firedetect.cloudbox.tier import Tier, merged
 from firedetect.cloudbox.wire import JsonObject, Service, decoded
 from firedetect.errors import BoxError, FolderInUseError, StorageError
 from firedetect.storage.folder import DataFolder
 
-READY_LIMIT_S: Final = 60.0
-RESTART_PAUSE_S: Final = 0.5
 LOOK_S: Final = 1.0
 """How often who waits for a function looks whether the box still runs."""
 DESCRIPTION: Final = "box.json"
@@ -79,9 +78,7 @@ class Box:
         self._clock = self._options.clock
         self._queries = [parse(sql) for sql in tier.sql().values()]
         self._stack = contextlib.AsyncExitStack()
-        self._started = asyncio.Event()
-        self._broken = asyncio.Event()
-        self._failure = ""
+        self._supervision = Supervision(self._stack)
         self._functions = Functions(
             self._function_failed, self._clock, retry_delays_s=self._options.retry_delays_s
         )
@@ -107,21 +104,11 @@ class Box:
 
     async def ready(self) -> None:
         """Wait until rules, functions and AWS work; raises BoxError with what stopped them."""
-        both = [asyncio.create_task(event.wait()) for event in (self._started, self._broken)]
-        try:
-            await asyncio.wait(both, timeout=READY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                await cancel_and_wait(task)
-        if self._broken.is_set():
-            raise BoxError(self._failure)
-        if not self._started.is_set():
-            raise BoxError(f"the box was not ready within {READY_LIMIT_S:.0f} s")
+        await self._supervision.wait_ready()
 
     async def ended(self) -> NoReturn:
         """Wait until a part of the box ends that must not; raises BoxError that says which."""
-        await self._broken.wait()
-        raise BoxError(self._failure)
+        await self._supervision.wait_ended()
 
     async def create_job(self, thing: str, document: JsonObject, job_id: str = "") -> str:
         """Queue a job for a thing and return its name."""
@@ -181,7 +168,7 @@ class Box:
             hook=self._holders,
         )
         self._credentials = CredentialsProvider(
-            self._provisioning.thing_of, self.aws.client, self._started.is_set
+            self._provisioning.thing_of, self.aws.client, self._supervision.ready.is_set
         )
         await self._credentials.start(self.authority.server_certificate())
         self._stack.push_async_callback(self._credentials.stop)
@@ -191,8 +178,8 @@ class Box:
         services: list[Service] = [self.shadows, self.jobs, self._provisioning]
         self._desk = Desk([*services, Defender(self._clock)])
         await self._connect()
-        self._run(self._keep_broker, "watch over the broker")
-        self._run(self._start_aws, "start of AWS", ends=True)
+        self._supervision.run(functools.partial(keep_running, self.broker), "watch over the broker")
+        self._supervision.run(self._start_aws, "start of AWS", ends=True)
         self._describe()
 
     async def _connect(self) -> None:
@@ -207,7 +194,7 @@ class Box:
         self._stack.push_async_callback(self.connection.stop)
         self._stack.push_async_callback(self.engine.stop)
         await self.connection.subscribe([*self._desk.filters, *self.engine.filters])
-        self._run(functools.partial(self._desk.run, self.connection), "desk")
+        self._supervision.run(functools.partial(self._desk.run, self.connection), "desk")
         self.data_plane = DataPlane(
             self.shadows,
             self.jobs,
@@ -235,23 +222,10 @@ class Box:
         for name, schedule in deployed.schedules.items():
             scale = self._options.schedule_scale
             tick = functools.partial(self._functions.tick, name, schedule, scale)
-            self._run(tick, f"schedule {name}")
+            self._supervision.run(tick, f"schedule {name}")
         self.engine.run(compiled(deployed.rules))
         self._describe()
-        self._started.set()
-
-    async def _keep_broker(self) -> None:
-        """Start the broker again when it ends by itself."""
-        while True:
-            await self.broker.ended()
-            _log.warning("the broker has ended; it is started again")
-            while True:
-                await asyncio.sleep(RESTART_PAUSE_S)
-                try:
-                    await self.broker.start()
-                    break
-                except BoxError as error:
-                    _log.warning("the broker does not start", error=str(error))
+        self._supervision.ready.set()
 
     def _hear(self, received: Received) -> None:
         if not (self._desk.hear(received) or self.engine.hear(received)):
@@ -265,7 +239,7 @@ class Box:
 
     async def _asked_of_hook(self, question: JsonObject) -> JsonObject | None:
         """Ask the hook's function; before functions run, what its asker proved is enough."""
-        if not self._started.is_set():
+        if not self._supervision.ready.is_set():
             return {"allowProvisioning": True}
         return await self._functions.invoke(HOOK, question)
 
@@ -281,31 +255,8 @@ class Box:
                 if not self._loop.is_running():
                     raise BoxError("the box has ended") from None
 
-    def _run(
-        self, work: Callable[[], Coroutine[Any, Any, None]], name: str, *, ends: bool = False
-    ) -> None:
-        """Run a part of the box: its failure ends the box, its end as well unless it `ends`."""
-
-        async def watched() -> None:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - said where the box ends
-                self._break(name, error)
-            else:
-                if not ends:
-                    self._break(name, BoxError("nothing is left to do"))
-
-        task = asyncio.create_task(watched(), name=f"box:{name}")
-        self._stack.push_async_callback(cancel_and_wait, task)
-
-    def _break(self, name: str, error: Exception) -> None:
-        if not self._broken.is_set():
-            words = str(error) or type(error).__name__
-            self._failure = f"the box ends, its {name} has ended: {words}"
-            self._broken.set()
-
     def _people_failed(self, error: Exception) -> None:
-        self._loop.call_soon_threadsafe(self._break, "ear for people", error)
+        self._loop.call_soon_threadsafe(self._supervision.fail, "ear for people", error)
 
     def _lock(self) -> None:
         try:

@@ -1,9 +1,6 @@
 """mosquitto as a child process: TLS, a certificate per client, rights by name."""
 
 import asyncio
-import getpass
-import os
-import shutil
 import signal
 import socket
 import threading
@@ -16,6 +13,7 @@ from typing import Self
 from firedetect.clock import cancel_and_wait
 from firedetect.cloudbox.access import access_list
 from firedetect.cloudbox.authority import Authority
+from firedetect.cloudbox.mosquitto import configuration, mosquitto_command
 from firedetect.errors import BoxError
 
 HOST = "127.0.0.1"
@@ -23,10 +21,6 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 5.0
 RELOAD_LIMIT_S = 60.0
 """mosquitto looks for a user among all others at each of its lines: thousands take seconds."""
-PAYLOAD_LIMIT = 128 * 1024
-"""As on AWS IoT Core."""
-_PACKET_LIMIT = 146 * 1024
-_SYSTEM_PATH = "/usr/sbin:/usr/local/sbin"
 _LOOK_S = 0.2
 _SETTLE_S = 0.1
 """mosquitto says that it runs just before it does: a signal in between it would forget."""
@@ -60,6 +54,7 @@ class Broker:
         self.port = port or free_port()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._access = folder / "access"
         self._durable = durable
         self._grants: dict[str, str] = {}
         self._written: list[str] = []
@@ -92,10 +87,14 @@ class Broker:
         self._any_port = False
 
     async def _start(self) -> None:
-        command = _command()
+        command = mosquitto_command()
         await self._end(signal.SIGKILL)
         config = self._folder / "mosquitto.conf"
-        config.write_text(self._config())
+        server = self.authority.server_certificate()
+        address = (self.host, self.port)
+        config.write_text(
+            configuration(self._folder, address, server, self._access, durable=self._durable)
+        )
         self._write_access()
         self._heard = {_READY: asyncio.Event(), _RELOADED: asyncio.Event()}
         self._process = await asyncio.create_subprocess_exec(
@@ -243,47 +242,7 @@ class Broker:
             new = self._folder / "access.new"
             new.touch(mode=0o600)
             new.write_text(access_list(self._written, self._grants))
-            new.replace(self._folder / "access")
-
-    def _config(self) -> str:
-        server = self.authority.server_certificate()
-        lines = [
-            # Started by root it would become another user, who cannot read the keys.
-            f"user {getpass.getuser()}",
-            f"listener {self.port} {self.host}",
-            f"cafile {server.ca}",
-            f"certfile {server.certificate}",
-            f"keyfile {server.key}",
-            "tls_version tlsv1.2",
-            "require_certificate true",
-            "use_identity_as_username true",
-            "allow_anonymous false",
-            f"acl_file {self._folder / 'access'}",
-            "set_tcp_nodelay true",
-            # The default of 1000 drops messages after they were acknowledged.
-            "max_queued_messages 0",
-            # What waits for a slow function must not hold up the answers about shadows.
-            "max_inflight_messages 1000",
-            f"message_size_limit {PAYLOAD_LIMIT}",
-            f"max_packet_size {_PACKET_LIMIT}",
-            "persistence true",
-            f"persistence_location {self._folder}{os.sep}",
-            f"autosave_on_changes {str(self._durable).lower()}",
-            f"autosave_interval {1 if self._durable else 60}",
-            "log_dest stderr",
-            "log_type error",
-            "log_type warning",
-            "log_type notice",
-            "log_type information",
-            "connection_messages false",
-        ]
-        return "\n".join(lines) + "\n"
-
-
-def mosquitto_path() -> str | None:
-    """Return where mosquitto is, None if it is not installed."""
-    # Debian puts it where only root's PATH looks.
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_PATH)
+            new.replace(self._access)
 
 
 def free_port() -> int:
@@ -292,11 +251,3 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def _command() -> list[str]:
-    mosquitto = mosquitto_path()
-    if mosquitto is None:
-        raise BoxError("mosquitto is missing; type: sudo apt-get install mosquitto")
-    guard = shutil.which("setpriv")
-    return [mosquitto] if guard is None else [guard, "--pdeathsig", "TERM", mosquitto]

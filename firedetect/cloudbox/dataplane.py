@@ -12,9 +12,10 @@ from typing import Final
 from aiohttp import web
 from pydantic import JsonValue
 
-from firedetect.cloudbox.broker import HOST, PAYLOAD_LIMIT
+from firedetect.cloudbox.broker import HOST
 from firedetect.cloudbox.job import JobRefusedError
 from firedetect.cloudbox.jobs import Jobs
+from firedetect.cloudbox.mosquitto import PAYLOAD_LIMIT
 from firedetect.cloudbox.shadows import Shadows
 from firedetect.cloudbox.wire import JsonObject, NotJsonError, Reply, decoded, encoded
 from firedetect.errors import BoxError

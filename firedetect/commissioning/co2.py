@@ -7,7 +7,7 @@ from typing import Final
 
 from firedetect.commissioning.sitting import NS_PER_S
 from firedetect.readings import Co2Reading, Event, Sensor, SensorFault, SensorOpened
-from firedetect.sensors.scd41 import SETTLED_S
+from firedetect.sensors.scd41.driver import SETTLED_S
 
 READINGS: Final = 12
 """A minute of them must be steady."""

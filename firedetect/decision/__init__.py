@@ -1,1 +1,1 @@
-"""From scores and hard limits to a fire level; from faults to health. Pure, and without a model."""
+"""From readings and scores to a fire level, from faults to health. Pure, and without a model."""

@@ -11,10 +11,11 @@ from firedetect.config import Settings
 from firedetect.doctor.host import Host
 from firedetect.errors import BusError, BusStuckError
 from firedetect.readings import Sensor
-from firedetect.sensors import bme280, scd41
+from firedetect.sensors import bme280
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.catalog import configured
 from firedetect.sensors.mlx90640.driver import EEPROM, EEPROM_READS, STATUS
+from firedetect.sensors.scd41.wire import READY
 
 SCAN_LIMIT_S: Final = 8.0
 SCAN_DEADLINE_S: Final = 1.5
@@ -39,7 +40,7 @@ PROBES: Final = {
     Sensor.THERMAL: Probe(STATUS.select, 2, steady=True),
     # A board that got no command answers with its last counts.
     Sensor.GAS: Probe(b"", 1),
-    Sensor.CO2: Probe(scd41.READY.send(), 0),
+    Sensor.CO2: Probe(READY.send(), 0),
     Sensor.AIR: Probe(bme280.IDENTITY.select, bme280.IDENTITY.count, steady=True),
 }
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from firedetect.errors import DatasetError
 from firedetect.simulation.families import NUISANCES, SITES, load_rates
-from firedetect.simulation.fires import FIRES, LEARNED, RUN_SPLITS
+from firedetect.simulation.fires import FIRES
+from firedetect.simulation.splits import LEARNED, RUN_SPLITS
 
 FIRE_TURNS: Final = 4
 TURNS: Final = 9

@@ -18,9 +18,9 @@ from firedetect.sensors.base import Driver, since_boot_s
 from firedetect.sensors.bme280 import Bme280
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.grove_gas import GroveGas
-from firedetect.sensors.lepton import Lepton, frame_rows
+from firedetect.sensors.lepton.driver import Lepton, frame_rows
 from firedetect.sensors.mlx90640.driver import Mlx90640
-from firedetect.sensors.scd41 import Scd41
+from firedetect.sensors.scd41.driver import Scd41
 from firedetect.sensors.wiring import Wiring
 
 _Section = TypeVar("_Section", ThermalSettings, GasSettings, Co2Settings, AirSettings)

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from firedetect.errors import SimulationError
-from firedetect.simulation import building, household, kitchen, vapours
+from firedetect.simulation import building, household, kitchen, small_flames, vapours
 from firedetect.simulation.episodes import Episode
 from firedetect.simulation.fires import FIRES, draw_fire
 from firedetect.simulation.stage import Choice
@@ -26,10 +26,10 @@ NUISANCES: Final[Mapping[str, Draw]] = {
     "pets": household.pets,
     "gathering": household.gathering,
     "hot-food": household.hot_food,
-    "candles": household.candles,
-    "birthday-cake": household.birthday_cake,
-    "smoking": household.smoking,
-    "lighter": household.lighter,
+    "candles": small_flames.candles,
+    "birthday-cake": small_flames.birthday_cake,
+    "smoking": small_flames.smoking,
+    "lighter": small_flames.lighter,
     "hot-tool": household.hot_tool,
     "radiator": household.radiator,
     "radiant-heater": household.radiant_heater,

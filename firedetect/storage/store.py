@@ -1,7 +1,6 @@
-"""The database: boot counter, remembered alarm, outbox. An alarm is one transaction, synced.
+"""What is kept: boot counter, remembered alarm, outbox, telemetry. An alarm is one transaction.
 
-WAL with `synchronous=FULL`: what `commit` returned for survives a power cut if the disk keeps its
-word. A damaged file is moved aside, never deleted, and never stops the detector.
+What `commit` returned for survives a power cut if the disk keeps its word.
 """
 
 import contextlib
@@ -13,30 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firedetect.errors import StorageError
+from firedetect.storage.database import WAL, beside, open_database
 
-SCHEMA_VERSION = 2
-_SCHEMA_1 = """
-CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE outbox (
-    event_id TEXT PRIMARY KEY,
-    priority INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    payload TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX outbox_order ON outbox (priority, event_id);
-"""
-_SCHEMA_2 = """
-CREATE TABLE telemetry (number INTEGER PRIMARY KEY, payload BLOB NOT NULL);
-"""
-_STEPS = (_SCHEMA_1, _SCHEMA_2)
-"""What leads from each version to the next; a database of any earlier one still loads."""
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA wal_autocheckpoint=256",
-    "PRAGMA journal_size_limit=1048576",
-    "PRAGMA busy_timeout=100",
-)
 OUTBOX_MAX = 20_000
 _TRIM_EVERY = 100
 """After so many inserts the outbox is counted: counting on every alarm would cost it time."""
@@ -52,7 +29,6 @@ TELEMETRY_KEPT_OF = 6
 _BOOT = "boot"
 _SENT = "telemetry-sent"
 _REMEMBERED = "remembered"
-_WAL = "-wal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +53,16 @@ class Message:
 
 
 class Store:
-    """The open database. Every method blocks: call it from one thread at a time."""
+    """The open database. Every method blocks: call it from one thread at a time.
+
+    `moved_aside` is where a damaged database was put, None if there was none.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.moved_aside: Path | None = None
-        """Where a damaged database was put, None if there was none."""
         # Trimmed with the first messages: an older version may have left too many.
         self._inserted = _TRIM_EVERY
-        try:
-            self._db = self._open()
-        except sqlite3.OperationalError as error:
-            # A full or read-only disk: the file itself may be whole and stays where it is.
-            raise StorageError(f"{path}: cannot be opened: {error}") from error
-        except sqlite3.DatabaseError:
-            self.moved_aside = self._move_aside()
-            self._db = self._open_anew(self.moved_aside)
+        self._db, self.moved_aside = open_database(path)
 
     def next_boot(self, first: int) -> int:
         """Count this start and return its number; event ids hold it. Raises StorageError.
@@ -219,57 +189,6 @@ class Store:
                 (excess,),
             )
 
-    def _open_anew(self, aside: Path) -> sqlite3.Connection:
-        try:
-            return self._open()
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"{self._path}: was damaged, is now {aside.name}; "
-                f"a new one cannot be opened: {error}"
-            ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, check_same_thread=False)
-        try:
-            for pragma in _PRAGMAS:
-                db.execute(pragma)
-            self._check(db)
-            self._migrate(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _check(self, db: sqlite3.Connection) -> None:
-        if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            msg = "the database is damaged"
-            raise sqlite3.DatabaseError(msg)
-
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StorageError(
-                f"{self._path}: was written by a newer firedetect (schema {version}, "
-                f"this one has {SCHEMA_VERSION})"
-            )
-        if version < SCHEMA_VERSION:
-            steps = " ".join(_STEPS[version:])
-            db.executescript(f"BEGIN; {steps} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-
-    def _move_aside(self) -> Path:
-        number = 1
-        try:
-            while (aside := self._path.with_suffix(f".damaged-{number}")).exists():
-                number += 1
-            self._path.rename(aside)
-            # The log may hold the newest commits: it stays beside its file.
-            for suffix in _WAL, "-shm":
-                with contextlib.suppress(FileNotFoundError):
-                    _beside(self._path, suffix).rename(_beside(aside, suffix))
-        except OSError as error:
-            raise StorageError(f"{self._path}: is damaged and cannot be moved aside") from error
-        return aside
-
 
 def read_remembered(path: Path) -> str | None:
     """Return what a database remembers without writing anything, None if there is nothing.
@@ -279,7 +198,7 @@ def read_remembered(path: Path) -> str | None:
     try:
         if not path.exists():
             return None
-        wal = _beside(path, _WAL)
+        wal = beside(path, WAL)
         # Opening a WAL database creates files beside it, which a read-only file system refuses.
         # Without a log the file alone holds everything and can be read as one that never changes.
         logged = wal.exists() and wal.stat().st_size > 0
@@ -324,7 +243,3 @@ def _whole(rows: Iterable[tuple[int, bytes]]) -> list[Batch]:
 def _remembered(db: sqlite3.Connection) -> str | None:
     row = db.execute("SELECT value FROM state WHERE name=?", (_REMEMBERED,)).fetchone()
     return str(row[0]) if row else None
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)

@@ -12,7 +12,7 @@ import textwrap
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firedetect.cloudbox import broker as broker_module
+from firedetect.cloudbox import mosquitto
 from firedetect.cloudbox.authority import (
     Authority,
     Credentials,
@@ -269,7 +269,7 @@ async def test_a_port_in_use_is_one_clear_error(tmp_path):
 
 async def test_without_mosquitto_the_error_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(broker_module, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(mosquitto, "_SYSTEM_PATH", str(tmp_path))
     with pytest.raises(BoxError, match="sudo apt-get install mosquitto"):
         await Broker(tmp_path / "broker", Authority(tmp_path / "ca")).start()
 
@@ -312,7 +312,7 @@ def test_a_missing_mosquitto_fails_in_ci_and_is_skipped_elsewhere(
     tmp_path, monkeypatch, ci, outcome
 ):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(broker_module, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(mosquitto, "_SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("CI", ci)
     with pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match="mosquitto") as seen:
         need_mosquitto()

@@ -731,7 +731,8 @@ def test_a_reading_behind_its_tick_spoils_no_velocity():
     assert len(velocities) == 49
     assert all(0.2 < velocity < 1.0 for velocity in velocities[12:])
     # One mean for each second: the late reading did not make a second one.
-    seconds = pipeline._features._gas._seconds[: pipeline._features._gas._count]
+    means = pipeline._perception.features._gas
+    seconds = means._seconds[: means._count]
     assert len(seconds) == len(set(seconds)) > 40
 
 

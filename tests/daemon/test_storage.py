@@ -11,14 +11,9 @@ import sys
 import pytest
 
 from firedetect.errors import FolderInUseError, StorageError
+from firedetect.storage.database import SCHEMA_VERSION
 from firedetect.storage.folder import DataFolder
-from firedetect.storage.store import (
-    OUTBOX_MAX,
-    SCHEMA_VERSION,
-    Message,
-    Store,
-    read_remembered,
-)
+from firedetect.storage.store import OUTBOX_MAX, Message, Store, read_remembered
 
 
 def message(number, priority=1):

@@ -26,10 +26,10 @@ from firedetect.sensors.bme280 import Bme280
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.frames import Camera, FrameSource
 from firedetect.sensors.grove_gas import GroveGas
-from firedetect.sensors.lepton import Lepton
+from firedetect.sensors.lepton.driver import Lepton
 from firedetect.sensors.mlx90640.driver import Mlx90640
 from firedetect.sensors.mlx90640.images import ImageAssembler
-from firedetect.sensors.scd41 import Scd41
+from firedetect.sensors.scd41.driver import Scd41
 
 ROOM_C = 22.0
 EEPROM = encode_eeprom(typical_terms())

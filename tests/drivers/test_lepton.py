@@ -25,13 +25,8 @@ from firedetect.errors import (
 from firedetect.readings import Sensor, SensorOpened, ThermalImage
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.frames import Camera, V4l2Frames, Y16File, frames_of
-from firedetect.sensors.lepton import (
-    Ffc,
-    celsius,
-    frame_rows,
-    parse,
-    parse_telemetry,
-)
+from firedetect.sensors.lepton.driver import frame_rows
+from firedetect.sensors.lepton.frame import Ffc, celsius, parse, parse_telemetry
 from tests.drivers.rig import LeptonCamera, room_of_lepton
 
 SIZE = 160 * 122 * 2

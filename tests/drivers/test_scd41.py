@@ -20,7 +20,7 @@ from firedetect.errors import (
     SensorError,
 )
 from firedetect.readings import Co2Reading, Sensor
-from firedetect.sensors.scd41 import (
+from firedetect.sensors.scd41.wire import (
     MEASUREMENT,
     RECALIBRATE,
     SERIAL,

@@ -12,13 +12,14 @@ from firedetect.clock import SystemClock, cancel_and_wait
 from firedetect.cloudbox.access import CLOUD
 from firedetect.cloudbox.authority import Authority
 from firedetect.cloudbox.box import Box, Options
-from firedetect.cloudbox.broker import Broker, mosquitto_path
+from firedetect.cloudbox.broker import Broker
 from firedetect.cloudbox.connection import Connection
 from firedetect.cloudbox.database import open_database
 from firedetect.cloudbox.defender import Defender
 from firedetect.cloudbox.desk import Desk
 from firedetect.cloudbox.hook import HolderOnly
 from firedetect.cloudbox.jobs import Jobs
+from firedetect.cloudbox.mosquitto import mosquitto_path
 from firedetect.cloudbox.provisioning import Provisioning
 from firedetect.cloudbox.shadows import Shadows
 from firedetect.cloudbox.tier import load_tier

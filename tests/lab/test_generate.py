@@ -26,7 +26,8 @@ from firedetect.lab.generate import (
 )
 from firedetect.lab.plan import Plan, Task, family_plan, judging_plan, learning_plan
 from firedetect.simulation.families import NUISANCES, draw_episode
-from firedetect.simulation.fires import FIRES, HELD_OUT
+from firedetect.simulation.fires import FIRES
+from firedetect.simulation.splits import HELD_OUT
 
 QUICK = ("lighter", "liquid", "pets", "small", "people")
 

@@ -18,8 +18,9 @@ from firedetect.simulation.families import (
     load_rates,
     rates_path,
 )
-from firedetect.simulation.fires import FIRES, HELD_OUT, LEARNED, STANDARD_ROOMS, runs_of
+from firedetect.simulation.fires import FIRES
 from firedetect.simulation.nuisance import begin
+from firedetect.simulation.splits import HELD_OUT, LEARNED, STANDARD_ROOMS, runs_of
 from firedetect.simulation.stage import DOOR_SHARE, SITED_M, Choice
 
 NS = 1_000_000_000

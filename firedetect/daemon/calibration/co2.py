@@ -15,7 +15,7 @@ from firedetect.daemon.sources import Wires, listening, wires_of
 from firedetect.errors import FiredetectError
 from firedetect.readings import Sensor
 from firedetect.sensors.catalog import configured
-from firedetect.sensors.scd41 import Scd41
+from firedetect.sensors.scd41.driver import Scd41
 
 
 @dataclass(frozen=True, slots=True)

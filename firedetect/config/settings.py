@@ -1,25 +1,15 @@
-"""The configuration: read once, whole, from TOML and environment; anything unknown is refused.
+"""Every setting of the device, section by section, with its default."""
 
-Settings can make the hard rules more sensitive than the compiled floors, never less.
-"""
-
-import hashlib
-import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from firedetect.contract.problems import problem_of
 from firedetect.contract.settings import DecisionSettings, Section
-from firedetect.errors import ConfigError
 
 ENV_PREFIX = "FIREDETECT_"
-_Section = TypeVar("_Section", bound=Section)
-_EEPROM_BYTES = 2 * 832
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -216,134 +206,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file."""
         return env_settings, init_settings
-
-
-class GasBaseline(Section):
-    """Clean-air counts of the four films (0 < count < 1023), and how CO was calibrated, if it was.
-
-    `co_a` and `co_beta` belong to R0/Rs = (ppm / co_a) ** co_beta; only a user's span calibration
-    sets them, and without them no CO concentration exists.
-    """
-
-    no2: Annotated[float, Field(gt=0, lt=1023)]
-    c2h5oh: Annotated[float, Field(gt=0, lt=1023)]
-    voc: Annotated[float, Field(gt=0, lt=1023)]
-    co: Annotated[float, Field(gt=0, lt=1023)]
-    co_a: Annotated[float, Field(gt=0)] | None = None
-    co_beta: Annotated[float, Field(gt=0.05, lt=2.0)] | None = None
-
-
-class ThermalCalibration(Section):
-    """What was found out about one array at its commissioning.
-
-    `offset_c` is added to every pixel; `bad_pixels` (0 to 767, row by row) are those beyond the
-    maker's; `spread_c` is the spatial deviation of the scene that it hung before. `eeprom` holds
-    its 832 words as 3328 hexadecimal digits, blanks allowed.
-    """
-
-    offset_c: Annotated[float, Field(ge=-10.0, le=10.0)] = 0.0
-    emissivity: Annotated[float, Field(ge=0.1, le=1.0)]
-    ta_shift_c: Annotated[float, Field(ge=0.0, le=30.0)]
-    noise_c: Annotated[float, Field(gt=0.0, lt=10.0)]
-    spread_c: Annotated[float, Field(ge=0.0)]
-    bad_pixels: Annotated[tuple[Annotated[int, Field(ge=0, le=767)], ...], Field(max_length=4)] = ()
-    eeprom_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    eeprom: str
-
-    @property
-    def eeprom_bytes(self) -> bytes:
-        """The 832 words, the high byte of each first."""
-        return bytes.fromhex(self.eeprom)
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if len(self.eeprom_bytes) != _EEPROM_BYTES:
-            msg = f"eeprom has {len(self.eeprom_bytes)} bytes, {_EEPROM_BYTES} are expected"
-            raise ValueError(msg)
-        if hashlib.sha256(self.eeprom_bytes).hexdigest() != self.eeprom_sha256:
-            msg = "eeprom is damaged: its SHA-256 is another; type  firedetect calibrate thermal"
-            raise ValueError(msg)
-        return self
-
-
-MASK_MAX_SHARE = 0.15
-_MASK_ROWS, _MASK_COLUMNS = 24, 32
-_FREE = "."
-
-
-class HotMask(Section):
-    """Places that may be hot, as a picture: 24 rows of 32 signs, a dot where nothing is masked.
-
-    A letter marks a place; `limits_c` says up to which temperature each is legal (°C).
-    """
-
-    approved: AwareDatetime
-    rows: Annotated[tuple[str, ...], Field(min_length=_MASK_ROWS, max_length=_MASK_ROWS)]
-    limits_c: dict[str, Annotated[float, Field(ge=40.0, le=400.0)]]
-
-    @model_validator(mode="after")
-    def _drawn(self) -> Self:
-        marks = "".join(self.rows).replace(_FREE, "")
-        problem = ""
-        if any(len(row) != _MASK_COLUMNS for row in self.rows):
-            problem = f"rows must have {_MASK_COLUMNS} signs each"
-        elif set(marks) - self.limits_c.keys():
-            problem = f"limits_c has no place {min(set(marks) - self.limits_c.keys())}"
-        elif len(marks) > MASK_MAX_SHARE * _MASK_ROWS * _MASK_COLUMNS:
-            problem = f"hides {len(marks)} pixels, more than {MASK_MAX_SHARE:.0%} of the image"
-        if problem:
-            raise ValueError(problem)
-        return self
-
-
-def load_settings(path: Path | None = None) -> Settings:
-    """Read the settings from `path` (TOML) and the environment; raises ConfigError."""
-    values = _read_toml(path) if path is not None else {}
-    _refuse_unknown_environment()
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {problem_of(error)}") from error
-
-
-def load_gas_baseline(path: Path) -> GasBaseline:
-    """Read a gas calibration file (TOML, table `gas`); raises ConfigError."""
-    return _table(path, "gas", GasBaseline)
-
-
-def load_thermal_calibration(path: Path) -> ThermalCalibration:
-    """Read a calibration file of the array (TOML, table `thermal`); raises ConfigError."""
-    return _table(path, "thermal", ThermalCalibration)
-
-
-def load_mask(path: Path) -> HotMask:
-    """Read a mask file (TOML, table `mask`); raises ConfigError."""
-    return _table(path, "mask", HotMask)
-
-
-def _table(path: Path, name: str, model: type[_Section]) -> _Section:
-    values = _read_toml(path)
-    try:
-        return model.model_validate(values.get(name, {}))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {name}.{problem_of(error)}") from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
-
-
-def _refuse_unknown_environment() -> None:
-    """Refuse a misspelt section: pydantic-settings overlooks names that it does not know."""
-    for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or "__" not in name:
-            continue
-        section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
-        if section not in Settings.model_fields:
-            raise ConfigError(f"environment variable {name}: unknown section {section!r}")

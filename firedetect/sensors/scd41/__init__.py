@@ -1,0 +1,1 @@
+"""The SCD41: CO2 by photoacoustics; commands, sequence."""
