@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--telemetry", choices=BATCH_BYTES, default=plain.telemetry)
     parser.add_argument("--pictures", type=float, default=plain.pictures, help="per month")
     parser.add_argument("--incidents", type=float, default=plain.incidents, help="per month")
-    parser.add_argument("--sms", type=int, default=plain.sms, help="per incident")
+    parser.add_argument("--sms", type=int, default=plain.sms, help="parts per incident")
     parser.add_argument("--endpoint", action="store_true", help="with the second opinion")
     parser.add_argument("--json", action="store_true")
     chosen = vars(parser.parse_args(arguments))

@@ -83,9 +83,12 @@ PLANS: Final = {
     ),
     "acknowledge": Plan(
         "acknowledge",
-        10,
+        20,
         (
+            _PEOPLE,
+            _EVENTS,
             Right(_CHANGE, "dynamodb", _INCIDENTS),
+            Right(_ONCE, "dynamodb", f"table/{names.IDEMPOTENCY}"),
             Right(("iot:UpdateThingShadow",), "iot", "thing/*/alarm", _THINGS),
             Right(("s3:GetObject",), "s3", "*/pictures/*", _PICTURES),
         ),

@@ -1,5 +1,6 @@
 """Slack and PagerDuty: notices of the bus by HTTPS, each service as it wants them. Opt-in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,31 +24,76 @@ _PATHS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
-    """One service: where it listens, which levels it hears, what it is told."""
+class Hearing:
+    """Which notices a service hears, all kinds if none is named, and what it is told of each."""
 
     name: str
     levels: tuple[str, ...]
-    template: str
+    templates: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One service."""
+
+    name: str
+    hears: tuple[Hearing, ...]
+
+
+_TRIGGER: Final = (
+    '{"routing_key": "<key>", "event_action": "trigger", "dedup_key": "<dedup_key>:<level>", '
+    '"client": "firedetect", "client_url": "<link>", "payload": {"summary": "<subject>", '
+    '"source": "<thing>", "severity": "critical", "class": "<level>", "component": "<site>", '
+    '"custom_details": {"text": "<text>", "incident_id": "<incident_id>"}}}'
+)
+_COVERED: Final[Mapping[str, tuple[str, ...]]] = {
+    "alert": ("alert",),
+    "emergency": ("alert", "emergency"),
+}
+"""What ends with each level: whoever has taken over an emergency has taken over its alert, too."""
+_ENDS: Final[Mapping[str, str]] = {"acknowledge": "taken-over", "resolve": "closed"}
+
+
+def _end(action: str, level: str) -> str:
+    return (
+        f'{{"routing_key": "<key>", "event_action": "{action}", '
+        f'"dedup_key": "<dedup_key>:{level}"}}'
+    )
 
 
 SLACK_CHANNEL: Final = Channel(
     "slack",
-    ("trouble", "warning", "alert", "emergency"),
-    '{"text": "*<subject>*\\n<text>"}',
+    (
+        Hearing(
+            "slack",
+            ("trouble", "warning", "alert", "emergency"),
+            ('{"text": "*<subject>*\\n<text>"}',),
+        ),
+    ),
 )
+# While an incident of PagerDuty is acknowledged, a trigger with its key calls nobody. So each level
+# has a key of its own: an emergency calls again after its alert was taken over.
 PAGERDUTY_CHANNEL: Final = Channel(
     "pagerduty",
-    ("alert", "emergency"),
-    '{"routing_key": "<key>", "event_action": "trigger", "dedup_key": "<dedup_key>", '
-    '"client": "firedetect", "client_url": "<link>", "payload": {"summary": "<subject>", '
-    '"source": "<thing>", "severity": "critical", "class": "<level>", "component": "<site>", '
-    '"custom_details": {"text": "<text>", "incident_id": "<incident_id>"}}}',
+    (
+        Hearing("pagerduty", tuple(_COVERED), (_TRIGGER,), ("alarm", "unanswered")),
+        *(
+            Hearing(
+                f"pagerduty-{action}-{level}",
+                (level,),
+                tuple(_end(action, one) for one in covered),
+                (kind,),
+            )
+            for action, kind in _ENDS.items()
+            for level, covered in _COVERED.items()
+        ),
+    ),
 )
 
 
 class ChannelsStack(Stack):
-    """A destination, a connection and a rule for each service; what fails waits in our queue."""
+    """A destination and a connection for each service, its rules; what fails waits in our queue."""
 
     def __init__(self, scope: Construct, stage: Stage) -> None:  # noqa: ARG002 - the same in all
         super().__init__(
@@ -68,14 +114,10 @@ class ChannelsStack(Stack):
         key = CfnParameter(
             self, "PagerDutyKey", no_echo=True, description="integration key of PagerDuty"
         )
-        self._channel(SLACK_CHANNEL, slack.value_as_string, SLACK_CHANNEL.template)
-        self._channel(
-            PAGERDUTY_CHANNEL,
-            pagerduty.value_as_string,
-            PAGERDUTY_CHANNEL.template.replace("<key>", key.value_as_string),
-        )
+        self._channel(SLACK_CHANNEL, slack.value_as_string)
+        self._channel(PAGERDUTY_CHANNEL, pagerduty.value_as_string, key.value_as_string)
 
-    def _channel(self, channel: Channel, url: str, template: str) -> None:
+    def _channel(self, channel: Channel, url: str, key: str = "") -> None:
         title = channel.name.title()
         # Both services know us by the address or by a key in the body; the header says who speaks.
         connection = events.Connection(
@@ -106,31 +148,36 @@ class ChannelsStack(Stack):
                 actions=["events:InvokeApiDestination"], resources=[destination.attr_arn]
             )
         )
-        events.CfnRule(
-            self,
-            f"{title}Rule",
-            name=f"firedetect-{channel.name}",
-            event_bus_name=self._bus.event_bus_name,
-            event_pattern={
-                "source": ["firedetect"],
-                "detail-type": ["notice"],
-                "detail": {"level": list(channel.levels)},
-            },
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id=channel.name,
-                    arn=destination.attr_arn,
-                    role_arn=role.role_arn,
-                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                        arn=self._failures.queue_arn
-                    ),
-                    retry_policy=events.CfnRule.RetryPolicyProperty(
-                        maximum_retry_attempts=_ATTEMPTS,
-                        maximum_event_age_in_seconds=_MAX_AGE_S,
-                    ),
-                    input_transformer=events.CfnRule.InputTransformerProperty(
-                        input_paths_map=_PATHS, input_template=template
-                    ),
-                )
-            ],
-        )
+        for hearing in channel.hears:
+            detail = {"level": list(hearing.levels)}
+            if hearing.kinds:
+                detail["kind"] = list(hearing.kinds)
+            events.CfnRule(
+                self,
+                f"{hearing.name.title().replace('-', '')}Rule",
+                name=f"firedetect-{hearing.name}",
+                event_bus_name=self._bus.event_bus_name,
+                event_pattern={
+                    "source": ["firedetect"],
+                    "detail-type": ["notice"],
+                    "detail": detail,
+                },
+                targets=[
+                    events.CfnRule.TargetProperty(
+                        id=f"{channel.name}-{number}",
+                        arn=destination.attr_arn,
+                        role_arn=role.role_arn,
+                        dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                            arn=self._failures.queue_arn
+                        ),
+                        retry_policy=events.CfnRule.RetryPolicyProperty(
+                            maximum_retry_attempts=_ATTEMPTS,
+                            maximum_event_age_in_seconds=_MAX_AGE_S,
+                        ),
+                        input_transformer=events.CfnRule.InputTransformerProperty(
+                            input_paths_map=_PATHS, input_template=template.replace("<key>", key)
+                        ),
+                    )
+                    for number, template in enumerate(hearing.templates)
+                ],
+            )

@@ -1,7 +1,7 @@
 """firedetect-acknowledge: the page behind the link in a message, its button, its picture.
 
 Looking at the page changes nothing. The button marks the incident first, then asks the detector by
-its shadow `alarm`: pressed again after a failure, both are made good.
+its shadow `alarm` and tells those who were called: pressed again after a failure, all is made good.
 """
 
 import base64
@@ -12,19 +12,28 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
+
+from aws_lambda_powertools.utilities.idempotency import (
+    BasePersistenceLayer,
+    DynamoDBPersistenceLayer,
+)
 
 from firedetect.contract.level import Level, LevelName
 from firedetect.contract.names import SHADOW_ALARM
 from firedetect.contract.shadow import Acknowledge, DesiredAlarm
 from firedetect.lambdas import pages
+from firedetect.lambdas.failures import Failures
 from firedetect.lambdas.incident import LINK, Acknowledgement, Incident, acknowledged
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.notices import PICTURE_QUERY
 from firedetect.lambdas.now import Now, iso, utc_now
+from firedetect.lambdas.once import Once
+from firedetect.lambdas.people import Speaker
 from firedetect.lambdas.pictures import Pictures, pictures_in
-from firedetect.lambdas.rows import client
+from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import AcknowledgeSettings
+from firedetect.lambdas.standing_down import StandingDown
 from firedetect.lambdas.tokens import Claim, TokenRefusedError, Verifier
 
 _log = logging.getLogger(__name__)
@@ -32,10 +41,10 @@ _log = logging.getLogger(__name__)
 Answer = dict[str, object]
 
 
-def handler(event: Mapping[str, Any], context: object) -> Answer:  # noqa: ARG001 - AWS's shape
+def handler(event: Mapping[str, Any], context: object) -> Answer:
     """Answer one request to the function's address (payload 2.0); raises nothing."""
     try:
-        return _acknowledging().answer(event)
+        return _acknowledging().answer(event, context)
     except Exception:  # noqa: BLE001 - whoever was woken needs words, and the log the reason
         _log.exception("a request could not be answered")
         return pages.failed()
@@ -50,17 +59,25 @@ class Acknowledging:
         dynamodb: Any,  # noqa: ANN401 - boto3 makes its clients at run time
         kms: Any,  # noqa: ANN401
         iot: Any,  # noqa: ANN401
+        sns: Any,  # noqa: ANN401
+        done: BasePersistenceLayer,
         now: Now = utc_now,
         pictures: Pictures | None = None,
+        *,
+        events: Any = None,  # noqa: ANN401
     ) -> None:
         self._incidents = Incidents(dynamodb, settings.incidents_table)
+        self._once = Once(done)
+        speaker = Speaker(sns, settings.people_topic_arn, events, settings.event_bus)
+        self._standing_down = StandingDown(self._incidents, speaker, self._once, now)
         self._verifier = Verifier(kms, settings.sign_key)
         self._pictures = pictures or pictures_in(settings.data_bucket)
         self._iot = iot
         self._now = now
 
-    def answer(self, event: Mapping[str, Any]) -> Answer:
+    def answer(self, event: Mapping[str, Any], context: object) -> Answer:
         """Return the page for a request; raises what AWS refuses."""
+        self._once.begin(context)
         method = str(event.get("requestContext", {}).get("http", {}).get("method", ""))
         if method not in {"GET", "HEAD", "POST"}:
             return pages.not_allowed()
@@ -71,10 +88,11 @@ class Acknowledging:
         except TokenRefusedError as error:
             _log.info("a link is refused: %s", error)
             return pages.refused(str(error))
+        picture = f"?{urlencode({'t': token})}&{PICTURE_QUERY}"
         if method == "POST":
-            return self._press(claim, _level_seen(event))
+            return self._press(claim, _level_seen(event), picture)
         name, _, wanted = PICTURE_QUERY.partition("=")
-        found = self._show(claim) if query.get(name) == wanted else self._look(claim)
+        found = self._show(claim) if query.get(name) == wanted else self._look(claim, picture)
         return found | {"body": ""} if method == "HEAD" else found
 
     def _show(self, claim: Claim) -> Answer:
@@ -84,32 +102,39 @@ class Acknowledging:
         address = self._pictures.address(incident.picture)
         return pages.picture(address) if address else pages.no_picture()
 
-    def _look(self, claim: Claim) -> Answer:
+    def _look(self, claim: Claim, picture: str) -> Answer:
         incident = self._find(claim)
         if incident is None:
             return pages.unknown()
-        return _standing(incident) or pages.asking(incident)
+        if incident.reset_at or incident.closed_at:
+            return pages.over(incident, picture)
+        if incident.acknowledged:
+            return pages.taken(incident, picture, now=False)
+        return pages.asking(incident, picture)
 
-    def _press(self, claim: Claim, seen: str) -> Answer:
+    def _press(self, claim: Claim, seen: str, picture: str) -> Answer:
         before = self._find(claim)
         if before is None:
             return pages.unknown()
         if before.reset_at or before.closed_at:
-            return pages.over(before)
+            return pages.over(before, picture)
         if not _covers(seen, before.level):
-            return pages.risen(before)
+            return pages.risen(before, picture)
         given = Acknowledgement(level=before.level, source=LINK, at=iso(self._now()))
         after = self._incidents.change(claim.incident_id, lambda row: _folded(row, given))
         if after is None:
             return pages.unknown()
         mine = after.taken_over is not None and after.taken_over.source == LINK
+        failures = Failures()
+        # Also if it was noted before: that request may have ended here.
         if mine:
-            # Also if it was noted before: that request may have ended here.
-            self._ask_device(after)
+            failures.attempt(lambda: self._ask_device(after))
+        self._standing_down.tell(after, failures)
+        failures.settle()
         if not after.acknowledged:
-            return pages.risen(after)
+            return pages.risen(after, picture)
         _log.info("%s: %s is acknowledged by link", after.incident_id, after.level)
-        return pages.taken(after, now=mine and after.taken_over == given)
+        return pages.taken(after, picture, now=mine and after.taken_over == given)
 
     def _find(self, claim: Claim) -> Incident | None:
         incident = self._incidents.find(claim.incident_id)
@@ -131,13 +156,6 @@ class Acknowledging:
 def _folded(row: Incident, given: Acknowledgement) -> Incident:
     """Acknowledge unless it is over; who is not the first becomes history."""
     return row if row.reset_at or row.closed_at else acknowledged(row, given)
-
-
-def _standing(incident: Incident) -> Answer | None:
-    """Return what there is to say if nobody has to do anything any more."""
-    if incident.reset_at or incident.closed_at:
-        return pages.over(incident)
-    return pages.taken(incident, now=False) if incident.acknowledged else None
 
 
 def _covers(seen: str, level: LevelName) -> bool:
@@ -162,4 +180,15 @@ def _level_seen(event: Mapping[str, Any]) -> str:
 def _acknowledging() -> Acknowledging:
     """Return the one of this execution environment: clients are made once."""
     settings = AcknowledgeSettings.read(os.environ)
-    return Acknowledging(settings, client("dynamodb"), client("kms"), client("iot-data"))
+    done = DynamoDBPersistenceLayer(
+        settings.idempotency_table, boto3_client=client("dynamodb", QUICK)
+    )
+    return Acknowledging(
+        settings,
+        client("dynamodb"),
+        client("kms"),
+        client("iot-data"),
+        client("sns"),
+        done,
+        events=client("events", QUICK),
+    )

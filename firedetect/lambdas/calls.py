@@ -1,14 +1,31 @@
-"""What people are told of an incident again: nobody has answered, or it is not over yet. Pure."""
+"""What people are told of an incident later: nobody answers, somebody does, it is over. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from firedetect.contract.level import LevelName
 from firedetect.lambdas.escalation import Climb
-from firedetect.lambdas.incident import Acknowledgement, Incident
+from firedetect.lambdas.incident import RESET, Acknowledgement, Incident
 from firedetect.lambdas.notices import ACT, DRILL, Notice, because, fit, place
 
 REMINDER: Final = "reminder"
 UNANSWERED: Final = "unanswered"
+TAKEN_OVER: Final = "taken-over"
+CLOSED: Final = "closed"
+STAY: Final = {
+    "alert": "It is not over: stay out of the building. Call the fire service if nobody has.",
+    "emergency": (
+        "It is not over: stay out of the building, do not go back in. "
+        "Call the fire service if nobody has."
+    ),
+}
+"""What to do when somebody else has taken over."""
+AFTER_RESET: Final = "Go back in only if whoever reset it, or the fire service, says so."
+AFTER_CALM: Final = (
+    "Look with care, then reset the alarm at the detector: until then it calls again only if it "
+    "becomes worse than before."
+)
+_GO_AND_SEE: Final = "Go and see what it needs, then reset the alarm at the detector."
 _WHO: Final = {
     "device": "somebody at the detector",
     "reset": "somebody who reset it at the detector",
@@ -28,8 +45,9 @@ def unanswered(incident: Incident, level: LevelName, tier: int, for_ms: int) -> 
     where = f"{incident.thing} at {place(incident.site)}"
     subject = f"UNANSWERED {how_long}: FIRE {level.upper()}: {where}"
     lines = [f"Nobody has taken over this alarm for {how_long}.", *_story(incident, level)]
-    lines.append(ACT[level])
-    return _notice(incident, level, UNANSWERED, subject, lines, tier)
+    act = ACT[level]
+    notice = _notice(incident, level, UNANSWERED, subject, [*lines, act], act)
+    return replace(notice, tier=tier, reasons=incident.reasons)
 
 
 def reminder(incident: Incident, for_ms: int) -> Notice:
@@ -42,9 +60,46 @@ def reminder(incident: Incident, for_ms: int) -> Notice:
     lines = [
         f"This alarm was taken over {how_long} ago{by}, but the detector is not back to normal.",
         *_story(incident, incident.level),
-        "Go and see what it needs, then reset the alarm at the detector.",
+        _GO_AND_SEE,
     ]
-    return _notice(incident, incident.level, REMINDER, subject, lines, 0)
+    return _notice(incident, incident.level, REMINDER, subject, lines, _GO_AND_SEE)
+
+
+def taken_over(incident: Incident, tiers: tuple[int, ...]) -> Notice:
+    """Return that somebody has taken over an incident, for whoever was called."""
+    taken = incident.taken_over
+    by, at = (who(taken), f", at {taken.at}") if taken else ("somebody", "")
+    was_reset = taken is not None and taken.source == RESET
+    act = AFTER_RESET if was_reset else STAY[incident.level]
+    lines = [
+        f"{by[:1].upper()}{by[1:]} has taken over this alarm{at}. Nobody else is called.",
+        act,
+        *_story(incident, incident.level),
+        f"Incident: {incident.incident_id}.",
+    ]
+    subject = f"Taken over: {_title(incident)}"
+    notice = _notice(incident, incident.level, TAKEN_OVER, subject, lines, act)
+    return replace(notice, tier=tiers[0], others=tiers[1:])
+
+
+def over(incident: Incident) -> Notice:
+    """Return that an incident is over: reset at the detector, or calm for a while."""
+    if incident.reset_at:
+        act, why = AFTER_RESET, f"it was reset at the detector, at {incident.reset_at}"
+    else:
+        act = AFTER_CALM
+        why = (
+            "it was taken over, and the last word of the detector, at "
+            f"{incident.changed_at}, is that it measures nothing like a fire"
+        )
+    lines = [
+        f"This alarm is over: {why}.",
+        act,
+        *_story(incident, incident.level),
+        f"Incident: {incident.incident_id}.",
+    ]
+    subject = f"Over: {_title(incident)}"
+    return _notice(incident, incident.level, CLOSED, subject, lines, act)
 
 
 def who(taken: Acknowledgement) -> str:
@@ -63,6 +118,10 @@ def duration(ms: int) -> str:
     return f"{hours} h" if hours < 72 else f"{hours // 24} days"
 
 
+def _title(incident: Incident) -> str:
+    return f"FIRE {incident.level.upper()}: {incident.thing} at {place(incident.site)}"
+
+
 def _story(incident: Incident, level: LevelName) -> list[str]:
     return [
         f"Where: {place(incident.site)}, detector {incident.thing}.",
@@ -73,7 +132,7 @@ def _story(incident: Incident, level: LevelName) -> list[str]:
 
 
 def _notice(
-    incident: Incident, level: str, kind: str, subject: str, lines: list[str], tier: int
+    incident: Incident, level: str, kind: str, subject: str, lines: list[str], act: str
 ) -> Notice:
     marked = f"[DRILL] {subject}" if incident.drill else subject
     text = "\n".join([DRILL, *lines] if incident.drill else lines)
@@ -85,8 +144,8 @@ def _notice(
         fit(marked),
         text,
         incident_id=incident.incident_id,
-        tier=tier,
         drill=incident.drill,
+        act=act,
     )
 
 

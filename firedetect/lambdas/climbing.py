@@ -8,7 +8,7 @@ from typing import Any
 from firedetect.lambdas.calls import call_of
 from firedetect.lambdas.escalation import Climb, climb_of, execution_name, following, stopped
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import Incident
+from firedetect.lambdas.incident import Incident, noted
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.notices import Notice
 from firedetect.lambdas.now import Now, in_ms, iso
@@ -106,14 +106,7 @@ class Climber:
 
     def _note(self, climb: Climb) -> None:
         ts = iso(self._now())
-
-        def fold(before: Incident) -> Incident:
-            if climb.step in before.told:
-                return before
-            told = before.told | {climb.step: ts}
-            return before.model_copy(update={"told": told, "revision": before.revision + 1})
-
-        self._incidents.change(climb.incident_id, fold)
+        self._incidents.change(climb.incident_id, lambda row: noted(row, climb.step, ts))
 
     def _nobody(self, climb: Climb) -> None:
         ts = iso(self._now())

@@ -20,9 +20,9 @@ from firedetect.contract.messages import DetectorMessage, LinkLost, Receipt
 from firedetect.lambdas import latch, metrics
 from firedetect.lambdas.climbing import Climber, Starter
 from firedetect.lambdas.devices import Devices
-from firedetect.lambdas.escalation import Climb
+from firedetect.lambdas.escalation import Climb, step_of
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import reset
+from firedetect.lambdas.incident import Incident, reset, says_acknowledged
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.keeping import Keeping
 from firedetect.lambdas.notices import Notice, alarm_of, notice_of
@@ -39,6 +39,7 @@ from firedetect.lambdas.policy import (
 )
 from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import EscalateSettings
+from firedetect.lambdas.standing_down import StandingDown
 from firedetect.lambdas.tokens import Signer
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Escalation:
         self._starter = Starter(states, settings.escalation_arn)
         self._once = Once(done)
         self._climber = Climber(self._incidents, self._speaker, self._signer, self._once, now)
+        self._standing_down = StandingDown(self._incidents, self._speaker, self._once, now)
         self._iot = iot
         self._now = now
         self._told: list[Notice] = []
@@ -111,26 +113,40 @@ class Escalation:
             return told
 
         told = self._once.surely(arrival.thing, name, tell, failures)
-        failures.attempt(lambda: self._record(arrival, message))
+        known = (step_of(message.level), iso(self._now()))
+        recorded = failures.attempt(lambda: self._record(arrival, message, known))
         failures.attempt(lambda: self._start(message))
         # People know by now, without that picture; whoever looks after the tier must hear of it.
         failures.attempt(lambda: refuse_foreign_picture(message))
-        self._keep(arrival, message, failures)
+        settled = self._keep(arrival, message, failures)
         if self._speaker.posts:
             post = f"post:{name}"
             failures.attempt(
                 lambda: self._once.do(arrival.thing, post, lambda: self._speaker.post(notice()))
             )
+        self._stand_down(settled or recorded, failures)
         return told
 
     def _other(self, arrival: Arrival, failures: Failures) -> str | None:
         self._told = []
         told = self._once.do(arrival.thing, occurrence(arrival), lambda: self._judged(arrival))
-        if isinstance(arrival.message, DetectorMessage):
-            self._keep(arrival, arrival.message, failures)
+        message, found = arrival.message, None
+        if isinstance(message, DetectorMessage):
+            found = self._keep(arrival, message, failures)
+            found = found or failures.attempt(lambda: self._taken_over(message))
         for notice in self._told:
             failures.attempt(partial(self._speaker.post, notice))
+        self._stand_down(found, failures)
         return told
+
+    def _taken_over(self, message: DetectorMessage) -> Incident | None:
+        if message.incident_id is None or not says_acknowledged(message):
+            return None
+        return self._incidents.find(message.incident_id)
+
+    def _stand_down(self, incident: Incident | None, failures: Failures) -> None:
+        if incident is not None:
+            self._standing_down.tell(incident, failures)
 
     def _judged(self, arrival: Arrival) -> str | None:
         """Do what must be done once, and return the message id of SNS if people were told."""
@@ -142,25 +158,32 @@ class Escalation:
             return self._keeping.trouble(arrival, message)
         return self._tell(arrival, notice_of(message))
 
-    def _keep(self, arrival: Arrival, message: DetectorMessage, failures: Failures) -> None:
-        """Keep what a message says of its detector, then answer it."""
+    def _keep(
+        self, arrival: Arrival, message: DetectorMessage, failures: Failures
+    ) -> Incident | None:
+        """Keep what a message says of its detector, then answer it; returns what was reset."""
         failures.attempt(lambda: self._keeping.returned(arrival))
-        failures.attempt(lambda: self._settle(message))
+        settled = failures.attempt(lambda: self._settle(message))
         if receipt_needed(message):
             self._send_receipt(message)
+        return settled
 
-    def _settle(self, message: DetectorMessage) -> None:
-        """Note it if a reset at the detector has ended an incident."""
+    def _settle(self, message: DetectorMessage) -> Incident | None:
+        """Note it if a reset at the detector has ended an incident, and return that."""
         found = self._keeping.settled(message)
-        if found is not None:
-            self._incidents.change(
-                found.incident_id,
-                lambda row: reset(row, found.ts) if latch.known_to(row.event_ids, found) else row,
-            )
+        if found is None:
+            return None
+        return self._incidents.change(
+            found.incident_id,
+            lambda row: reset(row, found.ts) if latch.known_to(row.event_ids, found) else row,
+        )
 
-    def _record(self, arrival: Arrival, message: DetectorMessage) -> None:
-        if message.incident_id is not None:
-            self._incidents.record(message, arrival.received_ms)
+    def _record(
+        self, arrival: Arrival, message: DetectorMessage, told: tuple[str, str] | None = None
+    ) -> Incident | None:
+        if message.incident_id is None:
+            return None
+        return self._incidents.record(message, arrival.received_ms, told)
 
     def _start(self, message: DetectorMessage) -> None:
         climb = Climb(

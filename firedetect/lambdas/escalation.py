@@ -35,6 +35,7 @@ LAST: Final = len(TIERS) - 1
 LASTS_S: Final = sum(tier.wait_s * tier.times for tier in TIERS)
 """So long after the alarm the escalation is over, acknowledged or not."""
 _NAME_LIMIT: Final = 80
+_TIER: Final = r", tier (\d+), round \d+$"
 
 
 class Climb(BaseModel):
@@ -60,12 +61,28 @@ class Climb(BaseModel):
     @property
     def step(self) -> str:
         """What names a step within its incident, for rows and logs."""
-        return f"{self.level}, tier {self.tier}, round {self.round}"
+        return step_of(self.level, self.tier, self.round)
 
     @property
     def exhausted(self) -> bool:
         """Whether everybody was told as often as there is to tell."""
         return self.round >= TIERS[self.tier].times
+
+
+def step_of(level: str, tier: int = 0, turn: int = 0) -> str:
+    """Return the name of a step; without a tier it is the message of the alarm itself."""
+    return f"{level}, tier {tier}, round {turn}"
+
+
+def called(incident: Incident) -> tuple[int, ...]:
+    """Return the tiers that were called for an incident so far, at whatever level.
+
+    Whoever is called was preceded by the tiers before, even if that was not noted.
+    """
+    found = (re.search(_TIER, step) for step in incident.told)
+    tiers = [int(one.group(1)) for one in found if one]
+    highest = max([*tiers, LAST if incident.told_again_ms else 0])
+    return tuple(range(highest + 1))
 
 
 def climb_of(asked: object) -> Climb:

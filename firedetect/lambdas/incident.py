@@ -45,7 +45,7 @@ class LogLine(_Value):
 class Incident(_Value):
     """The row of an incident; `revision` rises with every change.
 
-    `levels` says when each level was first declared, `told` when each step of the escalation was;
+    `levels` says when each level was first declared, `told` when people heard of what;
     `acknowledgements` are in order of time: the first that covers the level counts, the others
     are history. `picture` is the key of its picture in the bucket. `label` is what a person found
     it to be afterwards. Times in ms and `unacknowledged_at` are the cloud's, the others whoever
@@ -97,6 +97,11 @@ class Incident(_Value):
         return seen != "normal" and Level.from_label(seen) >= Level.from_label(level)
 
 
+def says_acknowledged(message: DetectorMessage) -> bool:
+    """Whether somebody has acknowledged at the detector, by what it says."""
+    return message.alarm in _ACKNOWLEDGED
+
+
 def changed(before: Incident | None, message: DetectorMessage, received_ms: int = 0) -> Incident:
     """Return the incident after a message; the order of messages does not matter.
 
@@ -130,6 +135,14 @@ def reset(before: Incident, ts: str) -> Incident:
     if after == before and first == before.reset_at:
         return before
     return after.model_copy(update={"reset_at": first, "revision": before.revision + 1})
+
+
+def noted(before: Incident, what: str, ts: str) -> Incident:
+    """Return the incident with what people were told; the first time counts."""
+    if what in before.told:
+        return before
+    told = before.told | {what: ts}
+    return before.model_copy(update={"told": told, "revision": before.revision + 1})
 
 
 def closed(before: Incident, ts: str) -> Incident:
@@ -189,7 +202,7 @@ def _folded(before: Incident, message: DetectorMessage, received_ms: int) -> Inc
 
 def _said(message: DetectorMessage) -> Acknowledgement | None:
     """Return what a message says of an acknowledgement."""
-    if message.alarm not in _ACKNOWLEDGED:
+    if not says_acknowledged(message):
         return None
     return Acknowledgement(level=message.level, source=DEVICE, at=message.ts)
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from firedetect.contract.messages import DetectorMessage
 from firedetect.contract.names import OPEN_INCIDENTS_INDEX
 from firedetect.errors import FiredetectError
-from firedetect.lambdas.incident import Incident, changed
+from firedetect.lambdas.incident import Incident, changed, noted
 from firedetect.lambdas.rows import packed, unpacked
 
 ATTEMPTS: Final = 5
@@ -55,10 +55,22 @@ class Incidents:
         for page in pages:
             yield [unpacked(item) for item in page["Items"]]
 
-    def record(self, message: DetectorMessage, received_ms: int = 0) -> Incident:
-        """Bring a message into its incident; raises BusyError if others are always faster."""
-        incident_id = message.incident_id or ""
-        return self._changed(incident_id, lambda before: changed(before, message, received_ms))
+    def record(
+        self, message: DetectorMessage, received_ms: int = 0, told: tuple[str, str] | None = None
+    ) -> Incident:
+        """Bring a message into its incident, with what people were `told` of it, and when.
+
+        Raises BusyError if others are always faster.
+        """
+
+        def fold(before: Incident | None) -> Incident:
+            after = changed(before, message, received_ms)
+            after = noted(after, *told) if told else after
+            revision = before.revision if before else 0
+            # One change of the row, whatever it consists of.
+            return after if after == before else after.model_copy(update={"revision": revision + 1})
+
+        return self._changed(message.incident_id or "", fold)
 
     def change(self, incident_id: str, fold: Callable[[Incident], Incident]) -> Incident | None:
         """Change an incident by what it is now; returns it, None if there is none."""

@@ -18,6 +18,8 @@ BEAT: Final = "beat"
 WATCH: Final = "watch"
 RESERVE_MS: Final = 10_000
 """No detector is begun with less time than calls that hang may take."""
+_LOOK: Final = "It may not see a fire. Have it looked at: firedetect doctor."
+_AS_BEFORE: Final = "It senses as before again."
 
 _log = logging.getLogger(__name__)
 
@@ -80,16 +82,16 @@ class MonitoringAgent:
                 [
                     f"The detector {where} speaks, but something is wrong with what it senses:",
                     *lines,
-                    "It may not see a fire. Have it looked at: firedetect doctor.",
+                    _LOOK,
                 ]
             )
-            self._tell(thing, site, f"Trouble: {where}: sensors", text)
+            self._tell(thing, site, f"Trouble: {where}: sensors", text, _LOOK)
         if found.over:
             text = f"The detector {where} senses as before again: {', '.join(found.over)}."
-            self._tell(thing, site, f"Trouble ended: {where}: sensors", text)
+            self._tell(thing, site, f"Trouble ended: {where}: sensors", text, _AS_BEFORE)
 
-    def _tell(self, thing: str, site: str, subject: str, text: str) -> None:
-        notice = Notice(TROUBLE, site, thing, WATCH, fit(subject), text)
+    def _tell(self, thing: str, site: str, subject: str, text: str, act: str) -> None:
+        notice = Notice(TROUBLE, site, thing, WATCH, fit(subject), text, act=act)
         self._speaker.tell(notice, {})
 
 

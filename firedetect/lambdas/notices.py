@@ -35,6 +35,7 @@ PICTURE: Final = "Picture:"
 PICTURE_QUERY: Final = "show=picture"
 DRILL: Final = "THIS IS A DRILL."
 _NOTHING: Final = "Nothing burns."
+_CHECK: Final = "Check its power and network."
 _UNKNOWN: Final = "not stated"
 _SUBJECT_LIMIT: Final = 100
 
@@ -43,8 +44,9 @@ _SUBJECT_LIMIT: Final = 100
 class Notice:
     """What people are told; `level` is for filters: a fire level or `trouble`.
 
-    So is `tier`: 0 for who is told first. `link` is where somebody can say that they take over;
-    with `pictured` there is a picture behind it, too.
+    So is `tier`: 0 for who is told first; `others` are told by the same message. `act` says what to
+    do, `reasons` are codes: an SMS has no room for the text. `link` is where somebody can say that
+    they take over; with `pictured` there is a picture behind it, too.
     """
 
     level: str
@@ -58,10 +60,13 @@ class Notice:
     drill: bool = False
     link: str = ""
     pictured: bool = False
+    act: str = ""
+    reasons: tuple[str, ...] = ()
+    others: tuple[int, ...] = ()
 
     @property
     def picture_link(self) -> str:
-        """Where the picture is; as short as the other link: an SMS has 1600 characters."""
+        """Where the picture is: an address of the bucket would be long, and end soon."""
         return f"{self.link}&{PICTURE_QUERY}" if self.link and self.pictured else ""
 
     def with_link(self, link: str, *, pictured: bool = False) -> "Notice":
@@ -85,20 +90,23 @@ def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
         text = (
             f"The detector {message.device} at {place(message.site)} has lost its connection.\n"
             "It goes on detecting and sounds its own alarm, but cannot call anybody.\n"
-            "Check its power and network."
+            f"{_CHECK}"
         )
-        return _notice(message, TROUBLE, subject, text)
+        return _notice(message, TROUBLE, subject, text, _CHECK)
     if message.kind == "trouble":
         return _trouble(message) if _what(message.troubles) != _what(told) else None
     if message.kind == "alarm":
         return alarm_of(message)
     if message.level in {"informational", "warning"}:
         subject = f"{message.level.capitalize()}: {message.device} at {place(message.site)}"
-        text = f"{_story(message)}\n{_NOTHING if is_drill(message) else ACT[message.level]}"
-        return _notice(message, message.level, _marked(message, subject), text)
+        act = _NOTHING if is_drill(message) else ACT[message.level]
+        return _notice(
+            message, message.level, _marked(message, subject), f"{_story(message)}\n{act}", act
+        )
     if is_drill(message):
         subject = _marked(message, f"Drill: {message.device} at {place(message.site)}")
-        return _notice(message, message.level, subject, f"{_story(message)}\n{_NOTHING}")
+        text = f"{_story(message)}\n{_NOTHING}"
+        return _notice(message, message.level, subject, text, _NOTHING)
     return None
 
 
@@ -110,7 +118,8 @@ def lasting(troubles: Iterable[str]) -> tuple[str, ...]:
 def alarm_of(message: DetectorMessage) -> Notice:
     """Return what people are told of an alarm."""
     subject = f"FIRE {message.level.upper()}: {message.device} at {place(message.site)}"
-    return _notice(message, message.level, subject, f"{_story(message)}\n{ACT[message.level]}")
+    act = ACT[message.level]
+    return _notice(message, message.level, subject, f"{_story(message)}\n{act}", act)
 
 
 def _what(troubles: Iterable[str]) -> set[str]:
@@ -120,11 +129,12 @@ def _what(troubles: Iterable[str]) -> set[str]:
 
 def _trouble(message: DetectorMessage) -> Notice:
     where = f"{message.device} at {place(message.site)}"
+    sees = f"Its ability to see a fire is {message.health.value}."
     if lasting(message.troubles):
         subject = f"Trouble: {where}: {', '.join(lasting(message.troubles))}"
         text = (
             f"The detector {where} has troubles: {_words(message.troubles)}.\n"
-            f"Its ability to see a fire is {message.health.value}. Since {message.ts}."
+            f"{sees} Since {message.ts}."
         )
     else:
         subject = f"Trouble ended: {where}"
@@ -132,7 +142,7 @@ def _trouble(message: DetectorMessage) -> Notice:
             f"The detector {where} has no trouble any more{_starting(message)}; its ability to see "
             f"a fire is {message.health.value}. Since {message.ts}."
         )
-    return _notice(message, TROUBLE, subject, text)
+    return _notice(message, TROUBLE, subject, text, sees)
 
 
 def _starting(message: DetectorMessage) -> str:
@@ -151,11 +161,16 @@ def _story(message: DetectorMessage) -> str:
     return "\n".join(lines)
 
 
-def _notice(message: Message, level: str, subject: str, text: str) -> Notice:
-    notice = Notice(level, message.site, message.device, message.kind, fit(subject), text)
+def _notice(message: Message, level: str, subject: str, text: str, act: str) -> Notice:
+    notice = Notice(level, message.site, message.device, message.kind, fit(subject), text, act=act)
     if isinstance(message, LinkLost) or level == TROUBLE:
         return notice
-    return replace(notice, incident_id=message.incident_id or "", drill=is_drill(message))
+    return replace(
+        notice,
+        incident_id=message.incident_id or "",
+        drill=is_drill(message),
+        reasons=message.reasons,
+    )
 
 
 def fit(subject: str) -> str:

@@ -73,37 +73,41 @@ def failed() -> dict[str, object]:
     return answer(503, "That did not work", _paragraph(words), _help())
 
 
-def asking(incident: Incident) -> dict[str, object]:
-    """Return what burns where, with the button; it says which level was seen."""
-    return answer(200, _title(incident), _facts(incident), _button(incident))
+def asking(incident: Incident, picture: str) -> dict[str, object]:
+    """Return what burns where, with the button; it says which level was seen.
+
+    `picture` is where the picture is, if the incident has one.
+    """
+    return answer(200, _title(incident), _facts(incident, picture), _button(incident))
 
 
-def risen(incident: Incident) -> dict[str, object]:
+def risen(incident: Incident, picture: str) -> dict[str, object]:
     """Return that the level is not the one that was seen: somebody must look again."""
     words = _paragraph(f"Look again: it is {incident.level} now.")
-    return answer(409, _title(incident), words, _facts(incident), _button(incident))
+    return answer(409, _title(incident), words, _facts(incident, picture), _button(incident))
 
 
-def taken(incident: Incident, *, now: bool) -> dict[str, object]:
+def taken(incident: Incident, picture: str, *, now: bool) -> dict[str, object]:
     """Return that somebody has taken over: by this request, or before."""
     first = incident.taken_over
     by = f"by {who(first)}, at {first.at}" if first else "before"
     words = f"Thank you. It is noted {by}." if now else f"It was acknowledged already {by}."
     title = "Acknowledged" if now else "Already acknowledged"
-    return answer(200, title, _paragraph(words), _facts(incident))
+    return answer(200, title, _paragraph(words), _facts(incident, picture))
 
 
-def over(incident: Incident) -> dict[str, object]:
+def over(incident: Incident, picture: str) -> dict[str, object]:
     """Return that there is nothing to take over any more."""
     when = incident.reset_at or incident.closed_at
-    return answer(200, "This alarm is over", _paragraph(f"Since {when}."), _facts(incident))
+    since = _paragraph(f"Since {when}.")
+    return answer(200, "This alarm is over", since, _facts(incident, picture))
 
 
 def _title(incident: Incident) -> str:
     return f"Fire {incident.level}: {incident.thing} at {place(incident.site)}"
 
 
-def _facts(incident: Incident) -> str:
+def _facts(incident: Incident, picture: str) -> str:
     facts: Mapping[str, str] = {
         "Where": f"{place(incident.site)}, detector {incident.thing}",
         "How severe": f"{incident.level} (now {incident.current})",
@@ -112,7 +116,8 @@ def _facts(incident: Incident) -> str:
     }
     rows = (f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
     drill = _paragraph(DRILL) if incident.drill else ""
-    return f"{drill}<dl>{''.join(rows)}</dl>"
+    link = f'<p><a href="{escape(picture)}">Look at the picture</a></p>'
+    return f"{drill}<dl>{''.join(rows)}</dl>{link if incident.picture else ''}"
 
 
 def _button(incident: Incident) -> str:

@@ -8,6 +8,7 @@ from firedetect.contract.names import down_topic
 from firedetect.errors import FiredetectError
 from firedetect.lambdas import metrics
 from firedetect.lambdas.notices import Notice
+from firedetect.lambdas.sms import sms_of
 
 SOURCE: Final = "firedetect"
 DETAIL_TYPE: Final = "notice"
@@ -42,18 +43,19 @@ class Speaker:
             "site": notice.site,
             "thing": notice.thing,
             "kind": notice.kind,
-            "tier": str(notice.tier),
             **facts,
         }
         answer = self._sns.publish(
             TopicArn=self._topic_arn,
             Subject=notice.subject,
-            Message=notice.text,
+            Message=json.dumps({"default": notice.text, "sms": sms_of(notice)}),
+            MessageStructure="json",
             MessageAttributes={
                 # SNS takes no empty value.
                 name: {"DataType": "String", "StringValue": value or "-"}
                 for name, value in attributes.items()
-            },
+            }
+            | {"tier": _tiers(notice)},
         )
         message_id: str = answer["MessageId"]
         metrics.count("Told")
@@ -96,6 +98,14 @@ def detail_of(notice: Notice) -> dict[str, object]:
         "picture": notice.picture_link,
         "dedup_key": notice.incident_id or f"{notice.thing}:{notice.level}",
     }
+
+
+def _tiers(notice: Notice) -> dict[str, str]:
+    """Return who is told as an attribute: a filter matches if it has any of several tiers."""
+    if not notice.others:
+        return {"DataType": "String", "StringValue": str(notice.tier)}
+    tiers = [str(tier) for tier in (notice.tier, *notice.others)]
+    return {"DataType": "String.Array", "StringValue": json.dumps(tiers)}
 
 
 def send_down(iot: Any, thing: str, message: ContractMessage) -> None:  # noqa: ANN401 - boto3

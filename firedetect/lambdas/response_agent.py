@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from firedetect.errors import FiredetectError
 from firedetect.lambdas import metrics
-from firedetect.lambdas.calls import reminder, unanswered
+from firedetect.lambdas.calls import over, reminder, unanswered
 from firedetect.lambdas.escalation import LAST
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import Incident, closed
+from firedetect.lambdas.incident import Incident, closed, noted
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.notices import Notice
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
@@ -118,7 +118,20 @@ class ResponseAgent:
         elif what is Due.REMIND:
             self._say(reminder(incident, now_ms - taken_over_ms(incident)), reminded(now_ms))
         else:
-            self._incidents.change(incident.incident_id, partial(self._closed, now_ms))
+            self._close(incident.incident_id, now_ms)
+
+    def _close(self, incident_id: str, now_ms: int) -> None:
+        # It may have flared up since the index was read.
+        incident = self._incidents.find(incident_id)
+        if incident is None or due(incident, now_ms) is not Due.CLOSE:
+            return
+        if incident.declared:
+            notice, known = over(incident), f"over since {incident.reset_at or incident.changed_at}"
+            if known not in incident.told:
+                self._tell(notice, lambda row: noted(row, known, iso(self._now())))
+            # Closed at last: what is closed is not looked at again, and services must hear of it.
+            self._speaker.post(notice)
+        self._incidents.change(incident_id, partial(self._closed, now_ms))
 
     def _call(self, incident: Incident, now_ms: int) -> None:
         failures = Failures()
@@ -130,12 +143,15 @@ class ResponseAgent:
         self._say(linked, again(now_ms))
         failures.settle()
 
-    def _say(self, notice: Notice, noted: Callable[[Incident], Incident]) -> None:
+    def _say(self, notice: Notice, told: Callable[[Incident], Incident]) -> None:
+        self._tell(notice, told)
+        self._speaker.post(notice)
+
+    def _tell(self, notice: Notice, told: Callable[[Incident], Incident]) -> None:
         # People first, the note that they were told after: better twice than never.
         facts = {"incident_id": notice.incident_id, "handled_ms": str(in_ms(self._now()))}
         self._speaker.tell(notice, facts)
-        self._incidents.change(notice.incident_id, noted)
-        self._speaker.post(notice)
+        self._incidents.change(notice.incident_id, told)
 
     def _closed(self, now_ms: int, row: Incident) -> Incident:
         # It may have flared up since it was read.

@@ -52,10 +52,11 @@ class EscalateSettings(ResponseSettings, SupervisorSettings):
     escalation_arn: str = Field("", alias="ESCALATION_ARN", pattern=r"^(arn:aws[\w-]*:states:.+)?$")
 
 
-class AcknowledgeSettings(FunctionSettings):
-    """The table of incidents, the key that links are signed with, the bucket of pictures."""
+class AcknowledgeSettings(PeopleSettings):
+    """Also incidents, what was done already, what links are signed with, the bucket of pictures."""
 
     incidents_table: str = Field(alias="INCIDENTS_TABLE", min_length=3)
+    idempotency_table: str = Field(alias="IDEMPOTENCY_TABLE", min_length=3)
     sign_key: str = Field(alias="SIGN_KEY", min_length=3)
     data_bucket: str = Field("", alias="DATA_BUCKET")
 

@@ -40,6 +40,7 @@ LEASES_MS: Final = 12_000
 BEAT: Final = "beat"
 SILENCE: Final = "silence"
 LEASE: Final = "lease"
+_GO: Final = "Do not rely on it. Go and look."
 
 _log = logging.getLogger(__name__)
 
@@ -198,11 +199,12 @@ class Supervisor:
         said = []
         if todo.silent:
             age_s = (now_ms - device.heard_ms) / 1000
-            said.append(self._tell(device, "Trouble", "is silent", _silent_text(device, age_s)))
+            text = _silent_text(device, age_s)
+            said.append(self._tell(device, "Trouble", "is silent", text, _GO))
             self._note(device.thing, SILENCE, "silent", now_ms)
         if todo.back:
             text = f"The detector {device.thing} proves again that it senses."
-            said.append(self._tell(device, "Trouble ended", "is back", text))
+            said.append(self._tell(device, "Trouble ended", "is back", text, text))
         if todo.returned:
             if device.state(SILENCE) == "silent":
                 self._note(device.thing, SILENCE, "back", now_ms)
@@ -220,10 +222,10 @@ class Supervisor:
         send_down(self._iot, device.thing, lease)
         self._note(device.thing, LEASE, "given", now_ms)
 
-    def _tell(self, device: Device, word: str, what: str, text: str) -> Notice:
+    def _tell(self, device: Device, word: str, what: str, text: str, act: str) -> Notice:
         where = device.site or "a site without name"
         subject = fit(f"{word}: {device.thing} at {where} {what}")
-        notice = Notice(TROUBLE, device.site, device.thing, SILENCE, subject, text)
+        notice = Notice(TROUBLE, device.site, device.thing, SILENCE, subject, text, act=act)
         self._speaker.tell(notice, {})
         return notice
 

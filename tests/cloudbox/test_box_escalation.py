@@ -13,6 +13,7 @@ from firedetect.cloudbox.box import HOOK
 from firedetect.contract.names import INCIDENTS_TABLE, alert_topic
 from tests.cloudbox.test_box import THING, alarm, scan
 from tests.fakes.box import running_box, thing_of, until
+from tests.lambdas.phone import Phone
 
 pytestmark = pytest.mark.slow
 FASTER = 1 / 30
@@ -47,6 +48,10 @@ async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path
         running_box(tmp_path / "box", schedule_scale=FASTER) as box,
         thing_of(box, THING) as (thing, _),
     ):
+        site, deputies = (
+            Phone(number, {"tier": who}, box.aws.client("sns"))
+            for number, who in (("+4915100000", ["0"]), ("+4915100001", ["1", "2"]))
+        )
         await thing.publish(alert_topic(THING), alarm())
         await until(lambda: "0" in tiers(box), "the people of the site")
         await until(lambda: "1" in tiers(box), "their deputies", limit_s=20.0)
@@ -62,6 +67,17 @@ async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path
         assert status == 200
         row = scan(box, INCIDENTS_TABLE)[0]
         assert row["acknowledged"]["BOOL"]
+        taken = await until(
+            lambda: [one for one in box.told if one.attributes["kind"] == "taken-over"],
+            "word that somebody has taken over",
+        )
+        assert [one.attributes["tier"] for one in taken] == ['["0", "1", "2"]']
+        # Each phone hears of what its people were called for, in the words of an SMS.
+        firsts = [[text.partition(":")[0] for text in phone.heard()] for phone in (site, deputies)]
+        assert firsts[0] == ["FIRE ALERT", "Taken over"]
+        assert [first.partition(" ")[0] for first in firsts[1]] == [
+            "UNANSWERED", "UNANSWERED", "Taken",
+        ]  # fmt: skip
         told = len(box.told)
         await until(lambda: executions(box, "SUCCEEDED"), "the end of the climb", limit_s=40.0)
         assert len(box.told) == told

@@ -2,15 +2,19 @@
 
 import http.server
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
 from deploy.stacks.channels import PAGERDUTY_CHANNEL, SLACK_CHANNEL
 from firedetect.cloudbox.destinations import rendered
 from firedetect.cloudbox.tier import CHANNELS, load_tier
+from firedetect.lambdas import calls
 from tests.fakes.box import running_box, until
 
+PAGE = (Path(__file__).parents[2] / "docs" / "escalation.md").read_text()
 NOTICE = {
     "subject": "FIRE EMERGENCY: thing-1 at cellar", "level": "emergency", "site": "cellar",
     "text": 'It burns.\nSays "H3".', "thing": "thing-1", "incident_id": "thing-1-1-1", "tier": 0,
@@ -60,6 +64,19 @@ def put(box, **changes):
     box.aws.client("events").put_events(Entries=[entry])
 
 
+async def heard(box, receiver, count, **changes):
+    """Put a notice, and return what the pager was sent of it; the chat hears its text."""
+    receiver.got.clear()
+    put(box, **changes)
+    await until(lambda: len(receiver.got) == count, f"{count} requests of {changes}")
+    got = [(path, json.loads(body)) for path, _, body in receiver.got]
+    assert [body["text"] for path, body in got if path == "/slack"] == [
+        '*FIRE EMERGENCY: thing-1 at cellar*\nIt burns.\nSays "H3".'
+    ]
+    paged = [body for path, body in got if path == "/pagerduty"]
+    return sorted(paged, key=lambda body: body["dedup_key"])
+
+
 @pytest.mark.slow
 async def test_both_services_get_the_exact_payload_and_failures_wait(tmp_path, receiver):
     tier = load_tier(
@@ -80,7 +97,7 @@ async def test_both_services_get_the_exact_payload_and_failures_wait(tmp_path, r
         assert got["/pagerduty"] == {
             "routing_key": "k-1",
             "event_action": "trigger",
-            "dedup_key": "thing-1-1-1",
+            "dedup_key": "thing-1-1-1:emergency",
             "client": "firedetect",
             "client_url": "https://x.example/?t=1",
             "payload": {
@@ -95,6 +112,25 @@ async def test_both_services_get_the_exact_payload_and_failures_wait(tmp_path, r
                 },
             },
         }
+        # Who has taken over an emergency has taken over its alert, too; what is over is over whole.
+        for action, kind in (("acknowledge", "taken-over"), ("resolve", "closed")):
+            for level, covered in (("alert", ["alert"]), ("emergency", ["alert", "emergency"])):
+                paged = await heard(box, receiver, 1 + len(covered), level=level, kind=kind)
+                assert paged == [
+                    {
+                        "routing_key": "k-1",
+                        "event_action": action,
+                        "dedup_key": f"thing-1-1-1:{one}",
+                    }
+                    for one in covered
+                ]
+        # It was acknowledged there: a reminder calls nobody, and opens nothing that was resolved.
+        assert await heard(box, receiver, 1, kind="reminder") == []
+        # The alert that was taken over is another incident than the emergency after it.
+        (alert,) = await heard(box, receiver, 2, level="alert")
+        (again,) = await heard(box, receiver, 2, kind="unanswered")
+        assert (alert["event_action"], alert["dedup_key"]) == ("trigger", "thing-1-1-1:alert")
+        assert (again["event_action"], again["dedup_key"]) == ("trigger", "thing-1-1-1:emergency")
         receiver.got.clear()
         # A trouble is for the chat, nobody is paged; an information is for neither.
         put(box, level="trouble")
@@ -113,13 +149,33 @@ async def test_both_services_get_the_exact_payload_and_failures_wait(tmp_path, r
         await until(waiting, "the failure queue", limit_s=20.0)
 
 
-@pytest.mark.parametrize("channel", [SLACK_CHANNEL, PAGERDUTY_CHANNEL])
+TEMPLATES = [
+    template
+    for channel in (SLACK_CHANNEL, PAGERDUTY_CHANNEL)
+    for hearing in channel.hears
+    for template in hearing.templates
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("text", ['"', "\\", "a\nb", "\u2028", "<subject>", "ä 🔥", "\x00"])
-def test_no_text_breaks_the_payload(channel, text):
+def test_no_text_breaks_the_payload(template, text):
     paths = {name: f"$.detail.{name}" for name in NOTICE}
-    made = rendered(channel.template, paths, {"detail": NOTICE | {"text": text}})
-    assert text in "".join(_texts(json.loads(made)))
+    made = rendered(template, paths, {"detail": NOTICE | {"text": text}})
+    said = "".join(_texts(json.loads(made)))
+    assert (text in said) is ("<text>" in template)
     assert "<text>" not in made
+
+
+def test_every_kind_that_calls_people_calls_the_pager_and_those_that_end_it_end_it():
+    hears = {kind: hearing.name for hearing in PAGERDUTY_CHANNEL.hears for kind in hearing.kinds}
+    assert set(hears) == {"alarm", calls.UNANSWERED, calls.TAKEN_OVER, calls.CLOSED}
+
+
+def test_what_the_pager_makes_of_each_kind_is_real():
+    for hearing in PAGERDUTY_CHANNEL.hears:
+        (line,) = re.findall(rf"^\| .*`{hearing.kinds[0]}`.* \| `(\w+)` \| .*$", PAGE, re.MULTILINE)
+        assert all(f'"event_action": "{line}"' in template for template in hearing.templates)
 
 
 def _texts(value):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
@@ -11,9 +12,10 @@ from firedetect.clock import NS_PER_S, SystemClock
 from firedetect.cloudbox.functions import Context
 from firedetect.cloudbox.tier import load_tier
 from firedetect.contract.names import PEOPLE_TOPIC
+from firedetect.lambdas.acknowledge import Acknowledging
 from firedetect.lambdas.escalate import Escalation
 from firedetect.lambdas.rows import client, unpacked
-from firedetect.lambdas.settings import EscalateSettings
+from firedetect.lambdas.settings import AcknowledgeSettings, EscalateSettings
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 THING = "thing-1"
@@ -200,6 +202,28 @@ def escalation(down, sns=None, dynamodb=None, remembers=None, now=lambda: T0, **
         "kms": client("kms"),
     } | others
     return Escalation(settings, dynamodb, sns or client("sns"), down, done, now, **others)
+
+
+def acknowledging(now=lambda: T0, remembers=None, **parts):
+    """The page behind the link on the AWS of this process."""
+    settings = AcknowledgeSettings.read(environment())
+    remembers = remembers or client("dynamodb")
+    done = DynamoDBPersistenceLayer(settings.idempotency_table, boto3_client=remembers)
+    services = {"dynamodb": "dynamodb", "kms": "kms", "iot": "iot-data", "sns": "sns"}
+    parts = {"events": client("events")} | parts
+    parts = {name: client(service) for name, service in services.items()} | parts
+    return Acknowledging(settings, **parts, done=done, now=now)
+
+
+def pressed(link, level, now=lambda: T0, **parts):
+    """What the function answers when somebody presses the button behind a link."""
+    token = parse_qs(urlsplit(link).query)["t"][0]
+    event = {
+        "queryStringParameters": {"t": token},
+        "requestContext": {"http": {"method": "POST"}},
+        "body": f"level={level}",
+    }
+    return acknowledging(now, **parts).answer(event, context())
 
 
 def executions():

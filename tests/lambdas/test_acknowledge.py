@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,14 +17,23 @@ from firedetect.contract.names import INCIDENTS_TABLE
 from firedetect.contract.shadow import DesiredAlarm, desired_alarm
 from firedetect.daemon.messages import message_of
 from firedetect.lambdas import acknowledge
-from firedetect.lambdas.acknowledge import Acknowledging
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.rows import client
 from firedetect.lambdas.settings import AcknowledgeSettings
 from firedetect.lambdas.tokens import VALID_S, Signer, TokenRefusedError, Verifier
 from firedetect.readings import Command, CommandAction, CommandSource
 from tests.daemon.test_remote_alarm import Site
-from tests.lambdas.helpers import T0, URL, Down, context, environment, escalation, message, rows
+from tests.lambdas.helpers import (
+    T0,
+    URL,
+    Down,
+    acknowledging,
+    context,
+    environment,
+    escalation,
+    message,
+    rows,
+)
 
 THING = "thing-1"
 PRESSED = "level=alert"
@@ -40,15 +50,14 @@ class Desk:
         self.one = self.made()
 
     def made(self, **parts):
-        given_ = {"dynamodb": client("dynamodb"), "kms": client("kms"), "iot": self.iot} | parts
-        return Acknowledging(self.settings, **given_, now=lambda: self.now)
+        return acknowledging(lambda: self.now, **{"iot": self.iot} | parts)
 
     def token(self, incident="thing-1-1-1", thing=THING):
         signer = Signer(client("kms"), self.settings.sign_key, URL)
         return token_of(signer.link(incident, thing, int(self.now.timestamp())))
 
     def ask(self, token, method="GET", body="", **more):
-        return self.one.answer(request(token, method, body, **more))
+        return self.one.answer(request(token, method, body, **more), context())
 
     def desired(self):
         answer = self.iot.get_thing_shadow(thingName=THING, shadowName="alarm")
@@ -124,6 +133,28 @@ def test_the_button_marks_the_incident_and_asks_the_detector(desk):
     assert isinstance(asked, DesiredAlarm)
     assert (asked.acknowledge.incident_id, asked.acknowledge.by) == ("thing-1-1-1", "link, alert")
     assert asked.silence is None
+
+
+def test_a_picture_is_behind_the_page_wherever_its_button_is_or_was(people):
+    tell(message(1, picture="thing-1/pictures/thing-1-1-1.png"))
+    desk = Desk()
+    token = desk.token()
+    href = f'<a href="?t={token}&amp;show=picture">Look at the picture</a>'
+    pages = [desk.ask(token), desk.ask(token, "POST", "level=none")]
+    assert [page["statusCode"] for page in pages] == [200, 409]
+    pages += [desk.ask(token, "POST", PRESSED), desk.ask(token)]
+    assert all(page["body"].count(href) == 1 for page in pages)
+    clear = {"incident_id": None, "level": "normal", "current": "normal", "alarm": "clear"}
+    tell(message(5, kind="event", **clear))
+    for method in ("GET", "POST"):
+        assert href in desk.ask(token, method, PRESSED)["body"]
+    # It is the same place as in the message.
+    ((_, text, _), *_) = people.told()
+    assert urlsplit(text.rpartition(" ")[2]).query.endswith("&show=picture")
+
+
+def test_without_a_picture_the_page_has_no_link(desk):
+    assert "<a " not in desk.ask(desk.token())["body"]
 
 
 def test_pressed_again_it_says_by_whom_and_when(desk):
@@ -261,12 +292,20 @@ def test_what_a_detector_says_is_no_markup():
     assert "&lt;script&gt;" in page["body"]
 
 
+class Soon:
+    """A context that is nearly over: what it leaves undone may be done at once."""
+
+    def get_remaining_time_in_millis(self):
+        return 1
+
+
 class Failing:
     """A client of which one call fails, a number of times."""
 
     def __init__(self, service, name, times=1, *, after=False):
         self._real = boto3.client(service)
         self.exceptions = self._real.exceptions
+        self.meta = self._real.meta
         self.name, self.times, self.after = name, times, after
 
     def __getattr__(self, name):
@@ -291,17 +330,41 @@ class Failing:
         ("dynamodb", "dynamodb", "get_item"),
         ("dynamodb", "dynamodb", "put_item"),
         ("iot", "iot-data", "update_thing_shadow"),
+        ("sns", "sns", "publish"),
+        ("events", "events", "put_events"),
+        ("remembers", "dynamodb", "put_item"),
+        ("remembers", "dynamodb", "update_item"),
     ],
 )
-def test_whichever_call_fails_pressing_again_makes_both_good(desk, part, service, name, after):
+def test_whichever_call_fails_pressing_again_makes_all_good(desk, part, service, name, after):
+    desk.people.told()
+    desk.people.posted()
     one = desk.made(**{part: Failing(service, name, after=after)})
     event = request(desk.token(), "POST", PRESSED)
-    with pytest.raises(ConnectionError):
-        one.answer(event)
-    assert one.answer(event)["statusCode"] == 200
+    with pytest.raises((ConnectionError, IdempotencyPersistenceLayerError)):
+        one.answer(event, Soon())
+    assert one.answer(event, Soon())["statusCode"] == 200
     assert row()["acknowledged"] is True
     assert desk.desired()["acknowledge"]["incident_id"] == "thing-1-1-1"
     assert len(row()["acknowledgements"]) == 1
+    kinds = [said["kind"] for _, _, said in desk.people.told()]
+    # Only where nobody knows whether SNS or the memory took it, people may hear it twice.
+    twice = ["taken-over"] * 2 if after or part == "remembers" else None
+    assert kinds in (["taken-over"], twice)
+    posted = [one["detail"]["kind"] for one in desk.people.posted()]
+    assert posted in (["taken-over"], ["taken-over"] * 2 if after and part == "events" else None)
+    assert one.answer(event, Soon())["statusCode"] == 200
+    assert (desk.people.told(), desk.people.posted()) == ([], [])
+
+
+@pytest.mark.parametrize("what", ["publish", "put_events"])
+def test_who_presses_is_told_that_others_do_not_know_but_the_alarm_is_taken_over(desk, what):
+    part, service = {"publish": ("sns", "sns"), "put_events": ("events", "events")}[what]
+    one = desk.made(**{part: Failing(service, what, times=99)})
+    with pytest.raises(ConnectionError):
+        one.answer(request(desk.token(), "POST", PRESSED), Soon())
+    assert row()["acknowledged"] is True
+    assert desk.desired()["acknowledge"]["incident_id"] == "thing-1-1-1"
 
 
 class Racing:
@@ -322,7 +385,8 @@ class Racing:
 
 
 def test_a_level_that_rises_while_the_button_is_pressed_is_not_acknowledged(desk):
-    page = desk.made(dynamodb=Racing()).answer(request(desk.token(), "POST", PRESSED))
+    racing = desk.made(dynamodb=Racing())
+    page = racing.answer(request(desk.token(), "POST", PRESSED), context())
     assert page["statusCode"] == 409
     assert (row()["acknowledged"], row()["acknowledged_level"]) == (False, "alert")
     with pytest.raises(desk.iot.exceptions.ResourceNotFoundException):
@@ -400,11 +464,11 @@ def test_device_and_cloud_agree_after_a_partition_with_the_program_of_the_device
     boto3.client("iot").create_thing(thingName="d")
     settings = AcknowledgeSettings.read(environment())
     iot, kms = boto3.client("iot-data"), client("kms")
-    page = Acknowledging(settings, client("dynamodb"), kms, iot, lambda: T0)
+    page = acknowledging(iot=iot)
 
     def press_link(level):
         link = Signer(kms, settings.sign_key, URL).link(site.incident, "d", int(T0.timestamp()))
-        return page.answer(request(token_of(link), "POST", f"level={level}"))
+        return page.answer(request(token_of(link), "POST", f"level={level}"), context())
 
     def desired():
         answer = iot.get_thing_shadow(thingName="d", shadowName="alarm")
@@ -425,8 +489,10 @@ def test_device_and_cloud_agree_after_a_partition_with_the_program_of_the_device
     assert site.consider(desired())["acknowledged"] is True
     site.send()
     assert row()["acknowledged"] is True
-    assert [subject.split(":")[0] for subject, _, _ in people.told()] == [
-        "FIRE ALERT", "FIRE EMERGENCY",
+    # The link and what the detector made of it are one acknowledgement: people hear of it once.
+    assert [subject for subject, _, _ in people.told()] == [
+        "FIRE ALERT: d at cellar", "Taken over: FIRE ALERT: d at cellar",
+        "FIRE EMERGENCY: d at cellar", "Taken over: FIRE EMERGENCY: d at cellar",
     ]  # fmt: skip
 
 
@@ -438,4 +504,5 @@ def test_the_button_pressed_while_offline_is_known_when_the_detector_is_back(peo
     assert row()["acknowledged"] is False
     site.send()
     assert row()["acknowledgements"][0]["source"] == "device"
-    assert len(people.told()) == 1
+    (_, alarm), (_, taken) = [(subject, said["kind"]) for subject, _, said in people.told()]
+    assert (alarm, taken) == ("alarm", "taken-over")

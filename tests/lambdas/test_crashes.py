@@ -1,12 +1,23 @@
 """Whichever call to AWS fails, or is the last one of the function: a retry makes all of it good."""
 
+import contextlib
 import itertools
 
 import pytest
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyPersistenceLayerError,
+)
 
 from firedetect.contract.names import INCIDENTS_TABLE
 from firedetect.lambdas.rows import client
-from tests.lambdas.helpers import Down, escalation, executions, message, rows
+from tests.lambdas.helpers import (
+    Down,
+    acknowledging,
+    escalation,
+    executions,
+    message,
+    rows,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +146,70 @@ def test_a_reset_survives_a_crash_at_any_call(people):
         if number > len(trap.calls):
             break
     assert people.told()
+
+
+def stood_down(people, trap, thing):
+    """Check that people and other services heard of it, and that the row says so."""
+    kinds = [said["kind"] for _, _, said in people.told()]
+    assert kinds in (["taken-over"], ["taken-over"] * 2), trap.calls
+    posted = [one["detail"]["kind"] for one in people.posted()]
+    assert posted in (["taken-over"], ["taken-over"] * 2), trap.calls
+    (row,) = (row for row in rows(INCIDENTS_TABLE) if row["thing"] == thing)
+    assert row["acknowledged"], trap.calls
+    assert "alert, taken over" in row["told"], trap.calls
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("ending", ["acknowledged", "reset"])
+def test_word_that_somebody_took_over_survives_a_crash_at_any_call(people, fault, ending):
+    error, after = FAULTS[fault]
+    clear = {"incident_id": None, "level": "normal", "current": "normal", "alarm": "clear"}
+    said = clear if ending == "reset" else {"alarm": "acknowledged"}
+    places = []
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        escalation(Down()).handle(message(1, thing=thing), Soon())
+        people.told()
+        people.posted()
+        trap = Trap(number, error, after=after)
+        tried(trap, Down(), message(2, thing=thing, kind="event", **said))
+        stood_down(people, trap, thing)
+        if number > len(trap.calls):
+            break
+        places.append(trap.calls[number - 1])
+    assert {"publish", "put_events", "put_item", "get_item", "update_item"} <= set(places)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_button_survives_a_crash_at_any_call_when_it_is_pressed_again(people, fault):
+    error, after = FAULTS[fault]
+    places = []
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        client("iot").create_thing(thingName=thing)
+        escalation(Down()).handle(message(1, thing=thing), Soon())
+        ((_, text, _),) = people.told()
+        people.posted()
+        event = {
+            "queryStringParameters": {"t": text.rpartition("?t=")[2]},
+            "requestContext": {"http": {"method": "POST"}},
+            "body": "level=alert",
+        }
+        trap = Trap(number, error, after=after)
+        for _ in range(3):
+            parts = {name: trap.around(client(name)) for name in ("dynamodb", "kms", "sns")}
+            parts |= {
+                "iot": trap.around(client("iot-data")),
+                "events": trap.around(client("events")),
+            }
+            page = acknowledging(**parts, remembers=trap.around(client("dynamodb")))
+            with contextlib.suppress(ConnectionError, Ended, IdempotencyPersistenceLayerError):
+                assert page.answer(event, Soon())["statusCode"] == 200
+                break
+        else:
+            raise AssertionError(trap.calls)
+        stood_down(people, trap, thing)
+        if number > len(trap.calls):
+            break
+        places.append(trap.calls[number - 1])
+    assert {"verify_mac", "publish", "put_events", "update_thing_shadow", "put_item"} <= set(places)

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +22,10 @@ from firedetect.lambdas.escalation import (
     stopped,
 )
 from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed, closed
-from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.policy import understood
 from firedetect.lambdas.rows import client
+from firedetect.lambdas.settings import EscalateSettings
+from firedetect.lambdas.tokens import Signer
 from tests.lambdas import machine
 from tests.lambdas.helpers import (
     T0,
@@ -31,9 +33,11 @@ from tests.lambdas.helpers import (
     Down,
     Failing,
     context,
+    environment,
     escalation,
     executions,
     message,
+    pressed,
     rows,
 )
 
@@ -69,6 +73,7 @@ class World:
             self.plan.remove(one)
             self.now = max(self.now, T0 + dt.timedelta(seconds=one[0]))
             one[1]()
+            self.look()
         self.now = until
 
     def look(self):
@@ -86,13 +91,17 @@ class World:
         return machine.run(STATES, executions()[name], self.call, self.passes)
 
     def calls(self):
-        return [(at_s, said["tier"]) for at_s, _, _, said in self.told if said["tier"] != "0"]
+        return self.kinds("unanswered")
+
+    def kinds(self, kind):
+        return [(at_s, said["tier"]) for at_s, _, _, said in self.told if said["kind"] == kind]
 
     def acknowledged_by_link(self, level="alert"):
-        given_ = Acknowledgement(level=level, source="link", at=self.now.isoformat())
-        Incidents(client("dynamodb"), INCIDENTS_TABLE).change(
-            "thing-1-1-1", lambda row: acknowledged(row, given_)
-        )
+        boto3.client("iot").create_thing(thingName="thing-1")
+        key = EscalateSettings.read(environment()).sign_key
+        signer = Signer(client("kms"), key, URL)
+        link = signer.link("thing-1-1-1", "thing-1", int(self.now.timestamp()))
+        assert pressed(link, level, lambda: self.now)["statusCode"] == 200
 
 
 @pytest.fixture
@@ -108,7 +117,8 @@ def test_an_unanswered_emergency_climbs_all_tiers_on_time_and_says_so_at_the_end
     assert (world.now - T0).total_seconds() == LASTS_S == 7980
     (row,) = rows(INCIDENTS_TABLE)
     assert row["unacknowledged_at"] == "2026-01-01T02:13:00.000+00:00"
-    assert len(row["told"]) == len(PLAN_S)
+    assert len(row["told"]) == 1 + len(PLAN_S)
+    assert row["told"]["emergency, tier 0, round 0"] == "2026-01-01T00:00:00.000+00:00"
     assert row["told"]["emergency, tier 1, round 0"] == "2026-01-01T00:01:00.000+00:00"
     _, subject, text, said = world.told[2]
     assert subject == "UNANSWERED 3 min: FIRE EMERGENCY: thing-1 at cellar"
@@ -164,6 +174,11 @@ def test_it_stops_when_somebody_acknowledges_from_anywhere_at_any_time(world, wa
     assert row["acknowledged"] is True
     assert row["acknowledgements"][0]["source"] == way
     assert row["unacknowledged_at"] == ""
+    # Whoever was called hears of it once, at that moment, and so do other services.
+    tiers = sorted({"0"} | {tier for _, tier in world.calls()})
+    wanted = tiers[0] if len(tiers) == 1 else json.dumps(tiers)
+    assert world.kinds("taken-over") == [(at_s, wanted)]
+    assert [one["kind"] for one in world.posted].count("taken-over") == 1
 
 
 def test_a_detector_that_was_acknowledged_while_offline_is_believed_when_it_is_back(world):
@@ -184,13 +199,15 @@ def test_a_level_that_rises_begins_with_the_first_people_and_ends_the_lower_one(
     world.at(100, lambda: world.one.handle(rise, context()))
     world.climb("thing-1-1-1-alert")
     assert [(at_s, said["level"], said["tier"]) for at_s, _, _, said in world.told] == [
-        (0, "alert", "0"), (60, "alert", "1"), (180, "emergency", "0"),
+        (0, "alert", "0"), (60, "alert", "1"), (100, "emergency", "0"),
     ]  # fmt: skip
     world.at(400, device_says(world, 4, level="emergency"))
     world.told.clear()
     began_s = (world.now - T0).total_seconds()
     world.climb("thing-1-1-1-emergency")
     assert [at_s - began_s for at_s, _ in world.calls()] == [60, 180]
+    # One message for all who were called, at whatever level.
+    assert [tier for _, tier in world.kinds("taken-over")] == ['["0", "1", "2"]']
 
 
 def test_an_alert_that_was_acknowledged_does_not_spare_the_emergency(world):
@@ -202,6 +219,7 @@ def test_an_alert_that_was_acknowledged_does_not_spare_the_emergency(world):
     # On this one clock the other comes later; nothing comes of it.
     world.climb("thing-1-1-1-alert")
     assert len(world.calls()) == 1
+    assert world.kinds("taken-over") == [(0, "0"), (90, '["0", "1"]')]
 
 
 def test_the_same_step_invoked_twice_tells_once(world):

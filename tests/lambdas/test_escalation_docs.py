@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from firedetect.lambdas.calls import reminder, unanswered
+from firedetect.lambdas import calls
+from firedetect.lambdas.calls import over, reminder, taken_over, unanswered
 from firedetect.lambdas.escalation import LASTS_S, TIERS
 from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed
 from firedetect.lambdas.notices import ACT, notice_of
 from firedetect.lambdas.people import detail_of
 from firedetect.lambdas.policy import understood
+from firedetect.lambdas.sms import LIMIT, sms_of
 from tests.lambdas.helpers import message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "escalation.md").read_text()
@@ -25,16 +27,26 @@ def read(level):
 
 
 def taken():
-    given = Acknowledgement(level="emergency", source="link", at="2026")
+    given = Acknowledgement(level="emergency", source="link", at="2026-01-01T00:02:30.000+00:00")
     return acknowledged(changed(None, read("emergency")), given)
+
+
+def calm():
+    changes = {"current": "normal", "changed_at": "2026-01-01T00:20:00.000+00:00"}
+    return taken().model_copy(update=changes)
+
+
+UNANSWERED = unanswered(changed(None, read("emergency")), "emergency", 1, 60_000).with_link(LINK)
 
 
 @pytest.mark.parametrize(
     "notice",
     [
         notice_of(read("alert")).with_link(LINK),
-        unanswered(changed(None, read("emergency")), "emergency", 1, 60_000).with_link(LINK),
+        UNANSWERED,
         reminder(taken(), 4 * 3600 * 1000),
+        taken_over(taken(), (0, 1)),
+        over(calm()),
     ],
     ids=lambda notice: notice.kind,
 )
@@ -45,6 +57,21 @@ def test_the_words_are_real(notice):
 @pytest.mark.parametrize("level", ACT)
 def test_what_to_do_at_each_level_is_there(level):
     assert ACT[level] in FLOWING
+
+
+@pytest.mark.parametrize("words", [*calls.STAY.values(), calls.AFTER_RESET, calls.AFTER_CALM])
+def test_what_to_do_when_somebody_else_acts_is_there(words):
+    assert words in FLOWING
+
+
+def test_the_sms_is_real():
+    assert f"```\n{sms_of(UNANSWERED)}\n```" in PAGE
+    assert f"at most {LIMIT} characters" in FLOWING
+
+
+def test_every_kind_is_named():
+    for kind in ("alarm", calls.UNANSWERED, calls.TAKEN_OVER, calls.REMINDER, calls.CLOSED):
+        assert f"`{kind}`" in PAGE
 
 
 def test_the_tiers_are_real():

@@ -5,15 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firedetect.lambdas import latch
+from firedetect.lambdas.escalation import step_of
 from firedetect.lambdas.incident import (
     Acknowledgement,
     Incident,
     acknowledged,
     changed,
     closed,
+    noted,
     reset,
 )
 from firedetect.lambdas.policy import understood
+from firedetect.lambdas.standing_down import is_due
 from tests.lambdas.helpers import message
 
 TS = "2026-01-01T00:00:{:02}.000+00:00"
@@ -66,6 +69,28 @@ def test_device_and_cloud_agree_after_a_partition_whatever_came_first_or_twice(o
         ("alert", "link", TS.format(6)),
         ("emergency", "link", TS.format(7)),
     ]
+
+
+@given(st.permutations(MESSAGES + CLICKS), st.lists(st.sampled_from(MESSAGES + CLICKS), max_size=6))
+def test_whatever_came_first_or_twice_people_hear_once_of_each_level_that_it_is_taken_over(
+    order, twice
+):
+    incident, heard = None, []
+    clicks = [thing for thing in order + twice if not isinstance(thing, dict)]
+    for thing in [*order, *twice, *clicks]:
+        if isinstance(thing, dict):
+            incident = changed(incident, read(thing))
+            if thing["kind"] == "alarm":
+                incident = noted(incident, step_of(thing["level"]), thing["ts"])
+        elif incident is not None:
+            incident = acknowledged(incident, thing)
+        if incident is not None and is_due(incident):
+            heard.append((incident.level, incident.taken_over.level))
+            incident = noted(incident, f"{incident.level}, taken over", "2026")
+    # Never of a level that is not taken over, and at last of the highest one.
+    assert set(heard) <= {("alert", "alert"), ("alert", "emergency"), ("emergency", "emergency")}
+    levels = [level for level, _ in heard]
+    assert levels in (["emergency"], ["alert", "emergency"])
 
 
 @given(st.permutations(MESSAGES))

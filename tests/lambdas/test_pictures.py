@@ -11,7 +11,6 @@ from firedetect.contract.messages import DetectorMessage
 from firedetect.contract.names import INCIDENTS_TABLE, picture_key
 from firedetect.errors import MessageRefusedError
 from firedetect.lambdas import acknowledge
-from firedetect.lambdas.acknowledge import Acknowledging
 from firedetect.lambdas.climbing import answer_of
 from firedetect.lambdas.escalation import climb_of
 from firedetect.lambdas.incident import changed
@@ -20,12 +19,13 @@ from firedetect.lambdas.pictures import VALID_S, Pictures, pictures_in
 from firedetect.lambdas.policy import understood
 from firedetect.lambdas.response_agent import ResponseAgent
 from firedetect.lambdas.rows import client
-from firedetect.lambdas.settings import AcknowledgeSettings, ResponseSettings
+from firedetect.lambdas.settings import ResponseSettings
 from tests.lambdas.helpers import (
     T0,
     THING,
     TIER,
     Down,
+    acknowledging,
     context,
     environment,
     escalation,
@@ -51,9 +51,7 @@ def shown(address, method="GET", **more):
         "requestContext": {"http": {"method": method}},
         "body": "",
     }
-    parts = {"dynamodb": client("dynamodb"), "kms": client("kms"), "iot": None} | more
-    settings = AcknowledgeSettings.read(environment())
-    return Acknowledging(settings, **parts, now=lambda: T0).answer(event)
+    return acknowledging(**more).answer(event, context())
 
 
 @pytest.fixture

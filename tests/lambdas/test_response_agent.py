@@ -133,12 +133,20 @@ def test_what_is_calm_and_acknowledged_is_closed_with_its_log(world):
     assert world.look() == {"open": 0, "told": 0, "reminded": 0, "closed": 1}
     assert row()["closed_at"] == "2026-01-01T00:20:00.000+00:00"
     assert [line["what"] for line in row()["log"]] == [
-        "level alert", "alert acknowledged: device", "last word: now normal", "closed",
+        "level alert", "people told: alert, tier 0, round 0",
+        "people told: alert, taken over", "alert acknowledged: device", "last word: now normal",
+        "people told: over since 2026-01-01T00:05:00.000+00:00", "closed",
     ]  # fmt: skip
     assert world.look() == {"open": 0, "told": 0, "reminded": 0, "closed": 0}
+    assert world.told() == [("Over: FIRE ALERT: thing-1 at cellar", "closed", "0")]
     # It burns again at a detector that is still latched.
     world.says(seq=4, kind="event", current="alert", alarm="acknowledged")
     assert world.look()["open"] == 1
+    world.passes(minutes=5)
+    world.says(seq=5, kind="event", current="normal", alarm="acknowledged")
+    world.passes(minutes=15)
+    assert world.look()["closed"] == 1
+    assert [kind for _, kind, _ in world.told()] == ["closed"]
 
 
 def test_what_was_reset_is_closed_at_once(world):
@@ -148,6 +156,50 @@ def test_what_was_reset_is_closed_at_once(world):
                alarm="clear")  # fmt: skip
     assert world.look()["closed"] == 1
     assert "reset at the detector" in [line["what"] for line in row()["log"]]
+    ((subject, text, said),) = world.people.told()
+    assert (subject, said["kind"]) == ("Over: FIRE ALERT: thing-1 at cellar", "closed")
+    assert "it was reset at the detector, at 2026-01-01T00:01:00.000+00:00" in text
+    (posted,) = world.people.posted()
+    assert (posted["detail"]["kind"], posted["detail"]["dedup_key"]) == ("closed", "thing-1-1-1")
+
+
+FAILS = {"sns": "publish", "events": "put_events", "dynamodb": "put_item"}
+
+
+@pytest.mark.parametrize("part", FAILS)
+def test_what_could_not_be_said_to_be_over_is_open_until_it_could(world, part):
+    world.says()
+    world.says(seq=2, kind="event", incident_id=None, level="normal", current="normal",
+               alarm="clear")  # fmt: skip
+    world.one = world.made(**{part: Refusing() if part != "dynamodb" else Failing(put_item=1)})
+    with pytest.raises(FollowUpError):
+        world.look()
+    assert row()["closed_at"] == ""
+    world.one = world.made()
+    assert world.look()["closed"] == 1
+    kinds = [kind for _, kind, _ in world.told()]
+    # It is not known that people know if the row does not say so.
+    assert kinds == ["closed"] * (2 if part == "dynamodb" else 1)
+    assert [one["detail"]["kind"] for one in world.people.posted()] == ["closed"]
+    world.passes(minutes=15)
+    assert world.look()["closed"] == 0
+    assert world.told() == []
+
+
+def test_what_flares_up_while_the_agent_looks_is_not_said_to_be_over(world):
+    world.says()
+    world.says(seq=2, kind="event", alarm="acknowledged")
+    world.says(seq=3, kind="event", current="normal", alarm="acknowledged")
+    world.passes(minutes=15)
+
+    def flares_up():
+        world.says(seq=4, kind="event", current="alert", alarm="acknowledged")
+        return 60_000
+
+    world.left_ms = flares_up
+    world.look()
+    assert row()["closed_at"] == ""
+    assert world.told() == []
 
 
 def test_what_is_calm_but_unacknowledged_stays_open(world):
@@ -161,6 +213,7 @@ def test_a_suspicion_is_closed_when_it_is_calm_and_nobody_is_told(world):
     world.says(kind="event", level="warning", current="normal", alarm="clear")
     world.passes(hours=3)
     assert world.look() == {"open": 0, "told": 0, "reminded": 0, "closed": 1}
+    assert (world.told(), world.people.posted()) == ([], [])
 
 
 @pytest.mark.parametrize("ts", ["1970-01-01T00:00:09.000Z", "no time", "2026-01-01T00:00:00.000"])
