@@ -152,7 +152,7 @@ class Detector:
     def _record(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - what is not recorded is judged all the same
             self._lose("recording", error)
             self.recorder = None
 

@@ -89,7 +89,9 @@ class Alarm:
         return refused
 
     def start_drill(self, command: Command) -> str:
-        """Sound the outputs as a drill; a real alarm ends it."""
+        """Sound the outputs as a drill; a real alarm ends it, and none begins in one."""
+        if self.state is not AlarmState.CLEAR:
+            return "there is a real alarm: nobody may take it for a drill"
         ends_ns = _end_ns(command, DRILL_S, DRILL_MAX_S)
         if ends_ns is None:
             return _NO_DURATION

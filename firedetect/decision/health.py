@@ -40,6 +40,7 @@ class HealthMachine:
     health: Health = Health.BLIND
     _stale_ns: dict[Sensor, int] = field(default_factory=dict)
     _last_ns: dict[Sensor, int] = field(default_factory=dict)
+    _good_ns: dict[Sensor, int] = field(default_factory=dict)
     _faults: dict[Sensor, FaultKind] = field(default_factory=dict)
 
     def configure(self, t_ns: int, streams: tuple[Stream, ...]) -> None:
@@ -51,7 +52,7 @@ class HealthMachine:
 
     def reading(self, t_ns: int, sensor: Sensor) -> None:
         """Note a good reading: the sensor is trusted again."""
-        self._last_ns[sensor] = t_ns
+        self._last_ns[sensor] = self._good_ns[sensor] = t_ns
         self._faults.pop(sensor, None)
         self._update()
 
@@ -83,6 +84,11 @@ class HealthMachine:
     def trusted(self, sensor: Sensor) -> bool:
         """Whether the sensor is configured and not lost."""
         return sensor in self._stale_ns and sensor not in self._faults
+
+    def recent(self, t_ns: int, sensor: Sensor) -> bool:
+        """Whether the last good reading of a configured sensor, lost or not, is not stale yet."""
+        good_ns, limit_ns = self._good_ns.get(sensor), self._stale_ns.get(sensor)
+        return good_ns is not None and limit_ns is not None and t_ns - good_ns <= limit_ns
 
     @property
     def troubles(self) -> tuple[str, ...]:

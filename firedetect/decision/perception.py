@@ -38,14 +38,14 @@ class Perception:
     def image(self, event: ThermalImage, limits: HardLimits) -> HardInputs:
         """Fold an image; if too few of its pixels are valid, its regions are unknown (None)."""
         usable = self.features.image(event)
-        air_c = event.air_c if not self.health.trusted(Sensor.AIR) else math.nan
+        air = self._air_inputs(event.t_ns, self._air_of_array(event, limits))
         if not usable:
             self.lose(Sensor.THERMAL, FaultKind.FEW_PIXELS)
-            return self._air_inputs(event.t_ns, air_c)
+            return air
         self.health.reading(event.t_ns, Sensor.THERMAL)
         hot = self.features.hot_regions(limits.pixel_alert_c, limits.pixel_emergency_c, CLIP_C)
         return replace(
-            self._air_inputs(event.t_ns, air_c),
+            air,
             region_px=hot.largest_alert_px,
             emergency_share=hot.emergency_share,
             share_anywhere=hot.share_anywhere,
@@ -136,6 +136,17 @@ class Perception:
         lens = ("thermal:obstructed",) if features.obstruction.seen else ()
         mask = (features.mask.trouble,) if features.mask.trouble else ()
         return (*self.health.troubles, *drift, *deaf, *lens, *mask)
+
+    def _air_of_array(self, event: ThermalImage, limits: HardLimits) -> float:
+        """Return the air temperature that the array gives in place of a lost sensor, else NaN.
+
+        While the last reading of that one is recent, cooler air is not heard of: by turns with an
+        array that warms slowly, a sensor that fails now and then would never be hot twice in a row.
+        """
+        if self.health.trusted(Sensor.AIR):
+            return math.nan
+        hot = event.air_c >= limits.air_emergency_c
+        return event.air_c if hot or not self.health.recent(event.t_ns, Sensor.AIR) else math.nan
 
     def _air_inputs(self, t_ns: int, air_c: float) -> HardInputs:
         if math.isnan(air_c):

@@ -20,6 +20,7 @@ WARM_UP_S = 180.0
 FROZEN_S = 600.0
 """Real films move by 0.3 to 0.5 counts rms: the same four counts for so long are no reading."""
 _GLITCH_WINDOW = 3
+_EXPONENT_MAX = 700.0
 _UNKNOWN = (math.nan,) * len(FILMS)
 
 
@@ -128,7 +129,8 @@ class GasFilms:
         if self._co_curve is None:
             return math.nan
         a, beta = self._co_curve
-        return a * math.exp(self.ratios[FILMS.index("co")] / beta)
+        # An absurd baseline must not end in an overflow: that would be no judgement at all.
+        return a * math.exp(min(self.ratios[FILMS.index("co")] / beta, _EXPONENT_MAX))
 
 
 def _logs(baseline: GasBaseline) -> tuple[float, ...]:

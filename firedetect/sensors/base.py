@@ -1,8 +1,10 @@
-"""What every sensor driver offers."""
+"""What every sensor driver offers, and what some of them share."""
 
 import time
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+from firedetect.clock import NS_PER_S
+from firedetect.errors import FrozenError
 from firedetect.readings import Event, Sensor, SensorOpened
 
 
@@ -38,3 +40,24 @@ class Hearing(Protocol):
 def since_boot_s() -> float:
     """Seconds since this machine got its power, and with it the sensors."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+FROZEN_S: Final = 600.0
+"""As long as with the gas board. Of temperature, humidity and CO2 or pressure each has noise of
+some steps: when none of them has moved for so long, nothing was measured."""
+
+
+class Stillness:
+    """Notices that the raw words of a sensor of the air stand still; a new `open` thaws nothing."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+        self._words: object = None
+        self._since_ns = 0
+
+    def expect_change(self, t_ns: int, words: object) -> None:
+        """Take the words of a reading; raises FrozenError if they have not changed for long."""
+        if words != self._words:
+            self._words, self._since_ns = words, t_ns
+        elif t_ns - self._since_ns > FROZEN_S * NS_PER_S:
+            raise FrozenError(f"{self._sensor}: the raw words do not change any more")

@@ -19,7 +19,7 @@ from firedetect.errors import (
     SensorError,
 )
 from firedetect.readings import AirReading, Sensor, SensorOpened
-from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.base import Stillness, since_boot_s
 from firedetect.sensors.bus import I2cBus
 
 CHIP_ID = 0x60
@@ -120,6 +120,7 @@ class Bme280:
         self._clock = clock
         self._powered_s = powered_s
         self._calibration: Calibration | None = None
+        self._stillness = Stillness(self.sensor)
 
     async def open(self) -> SensorOpened:
         """Identify and reset the sensor, read its calibration until two dumps agree.
@@ -142,8 +143,8 @@ class Bme280:
         """Measure once (10 ms) and return the reading.
 
         Raises BusError when the bus fails, NoFrameError when the measurement does not end in its
-        time, FrameRejectedError for values that no air has, SensorError when the sensor forgot
-        what it was told or was not opened.
+        time, FrozenError when nothing is measured any more, FrameRejectedError for values that no
+        air has, SensorError when the sensor forgot what it was told or was not opened.
         """
         if self._calibration is None:
             raise SensorError("air: not open")
@@ -164,7 +165,9 @@ class Bme280:
                 "expected: the sensor has restarted"
             )
         data = await self._read(DATA)
-        return decode(self._calibration, data, self._clock.monotonic_ns())
+        t_ns = self._clock.monotonic_ns()
+        self._stillness.expect_change(t_ns, data)
+        return decode(self._calibration, data, t_ns)
 
     async def close(self) -> None:
         """Leave the sensor asleep; it needs no farewell."""

@@ -87,6 +87,7 @@ class I2cBus:
         self._turn = asyncio.Lock()
         self._lane = _Lane(open_port, name)
         self._abandoned: _Lane | None = None
+        self._lost: set[int] = set()
 
     async def transfer(
         self, address: int, write: bytes, read: int = 0, deadline_s: float = TRANSFER_DEADLINE_S
@@ -150,12 +151,18 @@ class I2cBus:
     ) -> tuple[bytes, float]:
         """As `transfer_again`, with the time (s) that the transfer took once the bus was free."""
         try:
-            return await self._timed(address, write, read, deadline_s)
+            result = await self._timed(address, write, read, deadline_s)
         except BusStuckError:
             raise
         except BusError:
+            # Each time-out keeps the bus from all others for a second: no two of a lost device.
+            if address in self._lost:
+                raise
             self.retries += 1
-            return await self._timed(address, write, read, deadline_s)
+            self._lost.add(address)
+            result = await self._timed(address, write, read, deadline_s)
+        self._lost.discard(address)
+        return result
 
     async def close(self) -> None:
         """Close the port when the running transfer has ended, or leave it after a deadline.

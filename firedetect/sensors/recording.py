@@ -54,6 +54,7 @@ class RecordingWriter:
     """Writes events and outcomes; raises RecordingError if the file exists or cannot be made."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file = path.open("xb")
         except FileExistsError as error:
@@ -89,10 +90,14 @@ class RecordingWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Finish the file."""
-        if not self._file.closed:
-            self._writer.finish()  # type: ignore[no-untyped-call]
-            self._file.close()
+        """Finish the file; raises RecordingError if the disk does not take its end."""
+        if self._file.closed:
+            return
+        try:
+            with self._file:
+                self._writer.finish()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise RecordingError(f"{self._path}: cannot be finished: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self

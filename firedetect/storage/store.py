@@ -63,6 +63,7 @@ class Store:
         # Trimmed with the first messages: an older version may have left too many.
         self._inserted = _TRIM_EVERY
         self._db, self.moved_aside = open_database(path)
+        self._file = _file_at(path)
 
     def next_boot(self, first: int) -> int:
         """Count this start and return its number; event ids hold it. Raises StorageError.
@@ -97,6 +98,10 @@ class Store:
         Raises sqlite3.Error if the disk refuses; then neither is stored. A full outbox loses its
         oldest events, then its oldest troubles, never an alarm.
         """
+        # SQLite writes on into a file that has no name any more: no later start would find it.
+        if _file_at(self._path) != self._file:
+            msg = f"{self._path}: was deleted or replaced: start firedetect again"
+            raise sqlite3.OperationalError(msg)
         rows = [(m.event_id, m.priority, m.kind, m.payload) for m in messages]
         inserted = self._inserted + len(rows)
         trim = bool(rows) and inserted >= _TRIM_EVERY
@@ -238,6 +243,15 @@ def _whole(rows: Iterable[tuple[int, bytes]]) -> list[Batch]:
             content = b""
         batches.append(Batch(number, content))
     return batches
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return which file has this name, None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _remembered(db: sqlite3.Connection) -> str | None:

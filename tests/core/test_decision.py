@@ -334,6 +334,15 @@ def test_the_lowest_threshold_can_still_be_released():
     assert scored([0.06] * 5 + [0.0] * 70, low).level is Level.NORMAL
 
 
+def test_no_drill_begins_while_there_is_a_real_alarm():
+    alarm = Alarm(DecisionSettings())
+    assert alarm.declare(Level.ALERT, ("H3",), "d-1-1")
+    assert alarm.start_drill(command(CommandAction.DRILL, 0.0, duration_s=600.0))
+    assert not alarm.drill
+    assert not alarm.reset()
+    assert not alarm.start_drill(command(CommandAction.DRILL, 1.0, duration_s=600.0))
+
+
 def test_a_real_alarm_ends_a_drill():
     alarm = Alarm(DecisionSettings())
     alarm.start_drill(command(CommandAction.DRILL, 0.0, duration_s=600.0))

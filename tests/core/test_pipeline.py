@@ -773,6 +773,62 @@ def test_hot_air_alarms_even_through_an_unusable_image():
     assert outcomes[-1].reasons == ("H1",)
 
 
+def test_air_that_warms_fast_alarms_even_through_an_unusable_image():
+    def blind(t_s, air_c):
+        dead = image(t_s, air_c=air_c)
+        dead.temp_c.reshape(-1)[:100] = np.nan
+        return dead
+
+    events = [blind(s, 24.0 if s < 40 else 24.0 + 0.5 * (s - 40)) for s in range(80)]
+    outcomes = life([started(THERMAL), *events])
+    assert outcomes[-1].level >= Level.ALERT
+    assert outcomes[-1].reasons == ("H2",)
+    assert "thermal:few-valid-pixels" in outcomes[-1].troubles
+
+
+def test_an_air_sensor_that_fails_now_and_then_beside_a_cooler_array_still_alarms():
+    pipeline = Pipeline(None)
+    run(pipeline, [started(THERMAL, AIR), image(0, air_c=24.0), AirReading(0, 22.0)])
+    outcomes = []
+    for second in range(1, 9, 2):
+        outcomes += run(
+            pipeline,
+            [
+                AirReading(ns(second), 85.0),
+                image(second + 0.25, air_c=24.0),
+                SensorFault(ns(second + 1), Sensor.AIR, FaultKind.NO_ANSWER),
+                image(second + 1.25, air_c=24.0),
+            ],
+        )
+    emergency = next(o for o in outcomes if o.level is Level.EMERGENCY)
+    assert (emergency.t_s, emergency.reasons) == (3.0, ("H1",))
+    refused = answer_to(pipeline, command(9, CommandAction.RESET))
+    assert not refused.answer.accepted
+
+
+@pytest.mark.parametrize("spoke", [[], [AirReading(0, 22.0)]])
+def test_an_array_in_hot_air_stands_in_at_once_for_a_lost_air_sensor(spoke):
+    lost = SensorFault(ns(1), Sensor.AIR, FaultKind.NO_ANSWER)
+    hot = [image(1 + s / 4, air_c=70.0) for s in range(2)]
+    outcomes = life([started(THERMAL, AIR), image(0, air_c=24.0), *spoke, lost, *hot])
+    assert (outcomes[-1].level, outcomes[-1].reasons) == (Level.EMERGENCY, ("H1",))
+
+
+def test_an_array_in_cooler_air_stands_in_when_the_last_reading_is_stale():
+    pipeline = Pipeline(None)
+    warming = [image(s, air_c=24.0 + 0.4 * max(0, s - 40)) for s in range(80)]
+    run(pipeline, [started(THERMAL, AIR), warming[0], AirReading(0, 22.0)])
+    run(pipeline, [SensorFault(1, Sensor.AIR, FaultKind.NO_ANSWER), *warming[1:]])
+    assert pipeline.remembered(ns(80)).reasons == ("H2",)
+
+
+def test_a_calibration_beyond_all_reason_is_judged_and_no_error():
+    absurd = GasBaseline(no2=40.0, c2h5oh=70.0, voc=90.0, co=1e-300, co_a=1.0, co_beta=0.06)
+    events = [gas(s, 760.0 + s % 2) for s in range(40)]
+    outcomes = life([started(GAS), Restored(0, gas_baseline=absurd), *events])
+    assert outcomes[-1].reasons == ("H5",)
+
+
 def test_large_images_work_and_alarm():
     outcomes = life(
         [

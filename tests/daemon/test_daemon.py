@@ -3,12 +3,19 @@
 import asyncio
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from firedetect.clock import CLOCK_SET_S, ManualClock, run_virtual
-from firedetect.config import DeviceSettings, ModelSettings, Settings
+from firedetect.config import (
+    AirSettings,
+    Co2Settings,
+    DeviceSettings,
+    ModelSettings,
+    Settings,
+)
 from firedetect.contract.level import Health, Level
 from firedetect.daemon.app import run_daemon
 from firedetect.daemon.detect import Detector
@@ -111,6 +118,35 @@ def test_a_bus_too_slow_for_any_rate_is_told_and_the_gas_goes_on(tmp_path):
     site.run(20.0)
     last = site.outcomes[-1]
     assert (last.health, last.troubles) == (Health.DEGRADED, ("thermal:bus-too-slow",))
+
+
+def test_dead_devices_that_hold_the_bus_for_a_second_each_leave_the_array_its_fire(tmp_path, say):
+    def time_out(bus):
+        for address in (0x08, 0x62, 0x76):
+            bus.faults(address).block(1.0)
+            bus.faults(address).fail(errno.ETIMEDOUT)
+
+    begin_s = {}
+    for name, at in (("whole", {}), ("dead", {3.0: time_out})):
+        site = Site(
+            tmp_path / name,
+            "waste-bin",
+            co2=Co2Settings(enabled=True),
+            air=AirSettings(enabled=True),
+        )
+        site.run(75.0, at)
+        begin_s[name] = next(o.t_s for o in site.outcomes if o.level >= Level.ALERT)
+        assert site.outcomes[-1].level is Level.EMERGENCY
+    say(f"alert after {begin_s['whole']:.1f} s, with three dead devices {begin_s['dead']:.1f} s")
+    assert begin_s["dead"] - begin_s["whole"] < 10.0
+
+
+def test_a_data_folder_that_is_deleted_beneath_the_detector_is_a_trouble(tmp_path):
+    site = Site(tmp_path / "var", "waste-bin")
+    site.run(60.0, {10.0: lambda _bus: shutil.rmtree(tmp_path / "var")})
+    assert site.outcomes[-1].level is Level.EMERGENCY
+    told = [trouble for trouble in site.outcomes[-1].troubles if trouble.startswith("disk:")]
+    assert "deleted or replaced" in told[0]
 
 
 def test_a_data_folder_that_cannot_be_used_stops_no_alarm(tmp_path):
@@ -244,6 +280,22 @@ async def test_a_recorder_or_listener_that_fails_is_given_up_and_said():
     ]
     assert len(heard) == 3
     await asyncio.sleep(0)
+
+
+class ClosedRecorder:
+    def write(self, _event):
+        raise ValueError("write to closed file")
+
+
+async def test_no_failure_of_a_recorder_keeps_a_fire_from_being_judged():
+    clock, queue, heard = ManualClock(), EventQueue(), []
+    judging = detector(clock, queue, heard, recorder=ClosedRecorder())
+    queue.put(Started(0, "d", 1, 0, (Stream(Sensor.THERMAL, 3.0),)))
+    for step in range(3):
+        queue.put(ThermalImage(step * NS // 4, np.full((24, 32), 250.0, dtype=np.float32)))
+    await judging.drain()
+    assert heard[-1].level is Level.EMERGENCY
+    assert any(trouble.startswith("recording:ValueError") for trouble in heard[-1].troubles)
 
 
 def detector(clock, queue, heard, *, scorer=None, recorder=None):

@@ -560,13 +560,16 @@ def _drill():
 
 
 @virtual
-async def test_a_drill_beside_a_real_alarm_changes_nothing_of_it(tmp_path, clock):
+async def test_a_drill_is_refused_in_a_real_alarm_and_changes_nothing_of_it(tmp_path, clock):
     async with running(tmp_path, "waste-bin", clock=clock) as site:
         await site.until(lambda: site.outcomes and site.last.level >= Level.ALERT, 80)
         site.jobs.add("j", {"op": "drill"})
         incident = site.last.incident_id
-        assert (await ended(site))[0] == "SUCCEEDED"
+        status, detail = await ended(site)
+        assert (status, "a real alarm" in detail) == ("FAILED", True)
         assert (site.last.incident_id, site.last.alarm.value) == (incident, "sounding")
+        # Nobody may take it for a drill.
+        assert not any(outcome.drill for outcome in site.outcomes)
 
 
 @virtual

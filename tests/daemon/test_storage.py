@@ -101,6 +101,20 @@ def test_a_damaged_database_is_moved_aside_and_kept(tmp_path):
     second.close()
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_committed_into_a_file_that_no_start_would_find(tmp_path, replaced):
+    path = tmp_path / "f.db"
+    store = Store(path)
+    store.commit("{}")
+    path.unlink()
+    if replaced:
+        path.write_bytes(b"")
+    with pytest.raises(sqlite3.OperationalError, match="was deleted or replaced"):
+        store.commit("{}", [message(1)])
+    assert store.waiting() == []
+    store.close()
+
+
 def test_a_newer_database_is_refused_not_moved(tmp_path):
     path = tmp_path / "f.db"
     Store(path).close()

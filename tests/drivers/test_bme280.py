@@ -22,6 +22,7 @@ from firedetect.errors import (
     BusError,
     CalibrationError,
     FrameRejectedError,
+    FrozenError,
     NoFrameError,
     SensorError,
 )
@@ -289,6 +290,21 @@ def test_a_control_register_that_was_not_written_is_found_out():
     rig.faults.flip(1, 0x24, times=1)
     with pytest.raises(SensorError, match="control register is 0x00"):
         read(rig)
+
+
+def test_a_sensor_that_measures_nothing_new_is_frozen_also_when_it_is_opened_again():
+    rig = opened()
+    end_ns = rig.clock.monotonic_ns() + 600 * NS
+    while rig.clock.monotonic_ns() < end_ns:
+        read(rig)
+        rig.clock.advance(2.0)
+    with pytest.raises(FrozenError, match="air: the raw words do not change"):
+        read(rig)
+    run_virtual(rig.driver.open(), rig.clock)
+    with pytest.raises(FrozenError):
+        read(rig)
+    rig.air = (21.5, 47.0, 1003.2)
+    assert read(rig).temp_c == pytest.approx(21.5, abs=TEMP_TOLERANCE_C)
 
 
 @pytest.mark.parametrize(

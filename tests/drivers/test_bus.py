@@ -97,6 +97,22 @@ def test_lasting_failure_is_raised_after_one_retry():
     assert len(wire.log) == 2
 
 
+def test_a_lost_device_is_asked_once_until_it_answers_and_no_other_one_with_it():
+    clock, wire, bus = emulated({0x10: Echo(), 0x11: Echo()})
+    faults = wire.faults(0x10)
+    faults.fail(errno.ETIMEDOUT)
+    for asked in (2, 3, 4):
+        with pytest.raises(BusError, match="ETIMEDOUT"):
+            run_virtual(bus.transfer_again(0x10, b"\x01", 1), clock)
+        assert len(wire.log) == asked
+    wire.faults(0x11).fail(errno.EIO, times=1)
+    assert run_virtual(bus.transfer_again(0x11, b"\x02", 1), clock) == b"\x02"
+    faults.clear()
+    assert run_virtual(bus.transfer_again(0x10, b"\x03", 1), clock) == b"\x03"
+    faults.fail(errno.EIO, times=1)
+    assert run_virtual(bus.transfer_again(0x10, b"\x04", 1), clock) == b"\x04"
+
+
 def test_lost_port_is_opened_again():
     clock, wire, bus = emulated()
     wire.faults(0x10).fail(errno.ENODEV, times=1)

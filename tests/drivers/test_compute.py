@@ -198,6 +198,26 @@ def test_row_without_value_rejects(value):
     assert problem(words, TERMS) is None
 
 
+def filled(rows, word, *, beside=0):
+    """A sub-page of a room in which whole rows show one word, the rows beside them another."""
+    words = subpage(0)
+    first, last = rows[0], rows[-1]
+    words[32 * max(first - 1, 0) : 32 * min(last + 2, 24)] = beside
+    words[32 * first : 32 * (last + 1)] = word
+    return words
+
+
+@pytest.mark.parametrize("rows", [[0], [4], [23], [7, 8], [0, 1, 2], range(24)])
+def test_rows_that_a_fire_saturates_are_evidence_and_no_fault(rows):
+    assert problem(filled(rows, 0x7FFF, beside=0x1000), TERMS) is None
+    assert "0x8000" in problem(filled(rows, 0x8000, beside=0x1000), TERMS)
+
+
+@pytest.mark.parametrize("row", [0, 4, 23])
+def test_a_saturated_row_with_nothing_hot_beside_it_is_a_fault(row):
+    assert f"row {row} " in problem(filled([row], 0x7FFF, beside=0x0FFF), TERMS)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

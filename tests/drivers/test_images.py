@@ -23,7 +23,7 @@ from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.calibration import extract
 from firedetect.sensors.mlx90640.images import SPIKE_K, ImageAssembler
 from firedetect.sensors.mlx90640.setup import DAMAGED, FOREIGN, REPLACED, TROUBLE
-from tests.drivers.rig import EEPROM, ROOM_C
+from tests.drivers.rig import EEPROM, ROOM_C, Thermal, room
 
 CONTROL = 0x1A01
 PERIOD_NS = 125_000_000
@@ -169,6 +169,25 @@ def test_implausible_frame_is_rejected_with_its_reason():
     assert "PTAT" in result.detail
     feed.change = {}
     feed.image()
+
+
+@pytest.mark.parametrize("rows", [2, 6, 24])
+def test_a_fire_that_saturates_whole_rows_at_once_is_an_emergency(rows):
+    def scene(t_s):
+        image = room()
+        if t_s >= 5.0:
+            image[-rows:] = 900.0
+        return image
+
+    rig = Thermal(scene)
+    opening = rig.open()
+    rig.run(10.0)
+    pipeline = Pipeline(None)
+    started = Started(0, "d", 1, 0, (Stream(Sensor.THERMAL, 3.0),))
+    outcomes = list(pipeline.run([started, opening, *rig.events]))
+    emergency = next(outcome for outcome in outcomes if outcome.level is Level.EMERGENCY)
+    assert 5.0 < emergency.t_s < 6.0
+    assert "thermal" not in "".join(outcomes[-1].troubles)
 
 
 def test_wrong_number_of_words_is_rejected():

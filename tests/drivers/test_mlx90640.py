@@ -150,6 +150,32 @@ def test_one_failed_transfer_costs_no_frame(number):
     assert rig.errors == []
 
 
+def test_questions_that_the_bus_loses_are_asked_again_until_there_is_data():
+    rig = Thermal()
+    rig.open()
+    rig.run(1.0)
+    before = rig.bus.retries
+    images = 0
+    for _ in range(8):
+        # The next transfer and its repetition are lost, so is one question more.
+        rig.faults.fail(errno.EREMOTEIO, times=3)
+        images += len(rig.run(0.5))
+    assert images >= 16
+    assert rig.bus.retries > before
+    assert len(rig.opened) == 0
+
+
+def test_questions_that_are_all_lost_end_within_the_deadline():
+    rig = Thermal()
+    rig.open()
+    rig.run(1.0)
+    begin_ns = rig.clock.monotonic_ns()
+    rig.faults.fail(errno.EREMOTEIO)
+    with pytest.raises(BusError, match="EREMOTEIO"):
+        rig.run(10.0)
+    assert 1.0 <= (rig.clock.monotonic_ns() - begin_ns) / 1e9 < 1.5
+
+
 def test_blocked_bus_is_stuck_and_comes_back():
     rig = Thermal()
     rig.open()

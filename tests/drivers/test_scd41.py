@@ -16,6 +16,7 @@ from firedetect.errors import (
     BusError,
     BusStuckError,
     FrameRejectedError,
+    FrozenError,
     NoFrameError,
     SensorError,
 )
@@ -264,6 +265,20 @@ def test_impossible_air_is_rejected(ppm):
 @pytest.mark.parametrize("ppm", [1.0, 40_000.0])
 def test_the_ends_of_the_range_are_air(ppm):
     assert read(opened(lambda _t_s: ppm)).co2_ppm == ppm
+
+
+def test_a_sensor_that_measures_nothing_new_is_frozen_also_when_it_is_opened_again():
+    rig = opened()
+    read(rig)
+    begin_ns = rig.clock.monotonic_ns()
+    while seconds(rig, begin_ns) < 590.0:
+        read(rig)
+    rig.clock.advance(10.0)
+    with pytest.raises(FrozenError, match="co2: the raw words do not change"):
+        read(rig)
+    run_virtual(rig.driver.open(), rig.clock)
+    with pytest.raises(FrozenError):
+        read(rig)
 
 
 def test_an_undriven_bus_is_no_reading():

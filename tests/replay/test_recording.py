@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -347,6 +348,22 @@ def test_an_existing_file_is_refused_and_left_as_it_is(tmp_path):
     assert path.read_bytes() == b"precious"
     with pytest.raises(RecordingError, match="cannot be written"):
         RecordingWriter(tmp_path / "no" / "where.mcap")
+
+
+def test_a_full_disk_at_the_end_is_one_clear_error(tmp_path):
+    path = tmp_path / "r.mcap"
+    writer = RecordingWriter(path)
+    for event in session():
+        writer.write(event)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 1, before[1]))
+    try:
+        with pytest.raises(RecordingError, match="cannot be finished: File too large"):
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    writer.close()
+    assert read(path)[0]
 
 
 def test_closing_twice_is_closing_once(tmp_path):

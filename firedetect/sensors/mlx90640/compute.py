@@ -144,7 +144,6 @@ def warm_up() -> None:
     words = np.ones(SUBPAGE_WORD + 1, dtype=np.uint16)
     image = np.zeros((ROWS, COLUMNS), dtype=np.float32)
     supply_and_ambient(words.view(np.int16), terms.scalars)
-    row_without_value(words.view(np.int16))
     celsius(words, terms, 1.0, 20.0, image)
     isolated_change(image, image, 1.0, 1.0)
 
@@ -162,20 +161,6 @@ def supply_and_ambient(raw: NDArray[np.int16], s: NDArray[np.float64]) -> tuple[
         return vdd, math.nan
     ta = (ptat / weighted * 262144.0 / supply - s[_VPTAT25]) / s[_KTPTAT] + 25.0
     return vdd, ta
-
-
-@kernel
-def row_without_value(raw: NDArray[np.int16]) -> int:
-    """Return the first row in which all words are 0x7FFF, or all 0x8000; -1 if there is none."""
-    for row in range(ROWS):
-        first = raw[row * COLUMNS]
-        if first in (32767, -32768):
-            same = True
-            for column in range(1, COLUMNS):
-                same = same and raw[row * COLUMNS + column] == first
-            if same:
-                return row
-    return -1
 
 
 @kernel

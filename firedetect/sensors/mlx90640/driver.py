@@ -12,6 +12,7 @@ from firedetect.clock import NS_PER_S, Clock, sleep_until
 from firedetect.config import ThermalCalibration, ThermalSettings, load_thermal_calibration
 from firedetect.errors import (
     BusError,
+    BusStuckError,
     CalibrationError,
     ConfigError,
     NoFrameError,
@@ -210,7 +211,7 @@ class Mlx90640:
                 self._clock, self._ready_ns + round(WAIT_FRACTION * period_s * NS_PER_S)
             )
         while True:
-            status = await self._read_word(STATUS)
+            status = await self._asked_status(start_ns + round(limit_s * NS_PER_S))
             now_ns = self._clock.monotonic_ns()
             if status == STATUS_UNDRIVEN:
                 raise BusError("thermal: status reads 0xFFFF: nothing drives the bus")
@@ -222,6 +223,21 @@ class Mlx90640:
                     f"thermal: no new sub-page within {limit_s:g} s, status 0x{status:04X}"
                 )
             await asyncio.sleep(max(POLL_FRACTION * period_s, POLL_MIN_S))
+
+    async def _asked_status(self, until_ns: int) -> int:
+        """Return the status word, 0 if the transfer failed and there is time to ask again.
+
+        Most transfers are such questions: on a bus that loses some of them the array would be set
+        up again and again instead of being read.
+        """
+        try:
+            return await self._read_word(STATUS)
+        except BusStuckError:
+            raise
+        except BusError:
+            if self._clock.monotonic_ns() > until_ns:
+                raise
+            return 0
 
     async def _timed(self, register: Register) -> tuple[NDArray[np.uint16], float]:
         """Return the words of a register and how long they were on the bus (s)."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firedetect.sensors.mlx90640.calibration import COLUMNS
+from firedetect.features.jit import kernel
+from firedetect.sensors.mlx90640.calibration import COLUMNS, ROWS
 from firedetect.sensors.mlx90640.compute import (
     CP2_WORD,
     CP_WORD,
@@ -15,7 +16,6 @@ from firedetect.sensors.mlx90640.compute import (
     VBE_WORD,
     VDD_WORD,
     Terms,
-    row_without_value,
     supply_and_ambient,
 )
 
@@ -29,6 +29,8 @@ USED_AUXILIARY = {
 }
 NO_VALUE = (0x7FFF, 0x8000)
 """The two ends of the converter."""
+HOT_COUNTS = 0x1000
+"""An eighth of the converter's range, 220 to 300 °C from array to array: no room gives so much."""
 
 TA_RANGE_C = (-40.0, 150.0)
 TA_PIXELS_MAX_C = 85.0
@@ -65,7 +67,7 @@ def problem(words: NDArray[np.uint16], terms: Terms) -> str | None:
     for name, place in USED_AUXILIARY.items():
         if int(words[place]) in NO_VALUE:
             return f"auxiliary word {name} is 0x{int(words[place]):04X}"
-    row = row_without_value(words.view(np.int16))
+    row = _row_without_value(words.view(np.int16))
     if row >= 0:
         return f"all words of row {row} are 0x{int(words[row * COLUMNS]):04X}"
     aux = auxiliary(words, terms)
@@ -77,3 +79,32 @@ def problem(words: NDArray[np.uint16], terms: Terms) -> str | None:
         if not low <= value <= high:
             return f"{name} is {value:.2f}{unit}, expected {low:g} to {high:g}"
     return None
+
+
+@kernel
+def _row_without_value(raw: NDArray[np.int16]) -> int:
+    """Return the first row that was not measured; -1 if there is none.
+
+    All its words are 0x8000, or 0x7FFF with nothing hot beside it. A fire that fills a row is seen
+    in the next one, too: saturation is evidence of fire and no fault.
+    """
+    for row in range(ROWS):
+        first = raw[row * COLUMNS]
+        if first in (32767, -32768):
+            same = True
+            for column in range(1, COLUMNS):
+                same = same and raw[row * COLUMNS + column] == first
+            if same and not (first > 0 and _hot_beside(raw, row)):
+                return row
+    return -1
+
+
+@kernel
+def _hot_beside(raw: NDArray[np.int16], row: int) -> bool:
+    """Whether any word of the rows next to `row` is `HOT_COUNTS`."""
+    for beside in (row - 1, row + 1):
+        if 0 <= beside < ROWS:
+            for column in range(COLUMNS):
+                if raw[beside * COLUMNS + column] >= HOT_COUNTS:
+                    return True
+    return False

@@ -8,7 +8,7 @@ from firedetect.clock import NS_PER_S, Clock, sleep_until
 from firedetect.config import Co2Settings
 from firedetect.errors import BusError, BusStuckError, FrameRejectedError, NoFrameError, SensorError
 from firedetect.readings import AirReading, Co2Reading, Event, Sensor, SensorOpened
-from firedetect.sensors.base import since_boot_s
+from firedetect.sensors.base import Stillness, since_boot_s
 from firedetect.sensors.bus import I2cBus
 from firedetect.sensors.scd41.wire import (
     CORRECTION_FAILED,
@@ -73,6 +73,7 @@ class Scd41:
         self._started_ns: int | None = None
         self._fresh_ns = 0
         self._rejected = False
+        self._stillness = Stillness(self.sensor)
 
     async def open(self) -> SensorOpened:
         """Bring the sensor from any state to measuring, with self-calibration off.
@@ -91,8 +92,9 @@ class Scd41:
     async def read(self) -> Co2Reading:
         """Return the next value (ppm), waiting for one for READY_DEADLINE_S at most.
 
-        Raises BusError when the bus fails, NoFrameError when no value comes in time,
-        FrameRejectedError for a damaged or impossible one, SensorError for the second in a row.
+        Raises BusError when the bus fails, NoFrameError when no value comes in time, FrozenError
+        when it stays the same for long, FrameRejectedError for a damaged or impossible one,
+        SensorError for the second in a row.
         """
         async with self._turn:
             try:
@@ -100,7 +102,9 @@ class Scd41:
                 await self._wait_for_data()
                 # Not repeated: the buffer is empty once it was read.
                 words = await self._exchange(MEASUREMENT)
-                reading = Co2Reading(self._clock.monotonic_ns(), decode_co2(words))
+                t_ns = self._clock.monotonic_ns()
+                self._stillness.expect_change(t_ns, words)
+                reading = Co2Reading(t_ns, decode_co2(words))
             except FrameRejectedError as error:
                 again, self._rejected = self._rejected, True
                 if again:
