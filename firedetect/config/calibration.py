@@ -1,12 +1,17 @@
 """What commissioning leaves in files: clean air, the array as it was found, legal hot places."""
 
 import hashlib
+import math
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from firedetect.contract.settings import Section
 
+CO_JUDGED_PPM = 100.0
+CO_RATIO_MAX = 50.0
+"""R0/Rs at that concentration: real films have 3 to 10, and at 50 the counts of a usual board are
+at the end of their range. A curve that asks for more makes the board deaf to CO."""
 MASK_MAX_SHARE = 0.15
 _MASK_ROWS, _MASK_COLUMNS = 24, 32
 _FREE = "."
@@ -17,15 +22,36 @@ class GasBaseline(Section):
     """Clean-air counts of the four films (0 < count < 1023), and how CO was calibrated, if it was.
 
     `co_a` and `co_beta` belong to R0/Rs = (ppm / co_a) ** co_beta; only a user's span calibration
-    sets them, and without them no CO concentration exists.
+    sets them, and without them no CO concentration exists. The film's data sheet gives 0.3 to 1.6
+    ppm (what clean air then reads) and 0.26 to 0.32.
     """
 
     no2: Annotated[float, Field(gt=0, lt=1023)]
     c2h5oh: Annotated[float, Field(gt=0, lt=1023)]
     voc: Annotated[float, Field(gt=0, lt=1023)]
     co: Annotated[float, Field(gt=0, lt=1023)]
-    co_a: Annotated[float, Field(gt=0)] | None = None
+    co_a: Annotated[float, Field(ge=0.1, le=1000.0)] | None = None
     co_beta: Annotated[float, Field(gt=0.05, lt=2.0)] | None = None
+
+    @property
+    def co_problem(self) -> str:
+        """The field for which no CO would ever be seen, and why; empty if there is none.
+
+        To be asked of what people write: what is remembered or recorded was in force.
+        """
+        if (self.co_a is None) != (self.co_beta is None):
+            missing, given = ("co_a", "co_beta") if self.co_a is None else ("co_beta", "co_a")
+            return f"{missing}: is missing, {given} alone gives no concentration"
+        if self.co_a is None or self.co_beta is None or self.co_a >= CO_JUDGED_PPM:
+            return ""
+        needed = (CO_JUDGED_PPM / self.co_a) ** self.co_beta
+        if needed <= CO_RATIO_MAX:
+            return ""
+        highest = math.log(CO_RATIO_MAX) / math.log(CO_JUDGED_PPM / self.co_a)
+        return (
+            f"co_beta: {self.co_beta:g} with co_a = {self.co_a:g} needs R0/Rs = {needed:.3g} at "
+            f"{CO_JUDGED_PPM:g} ppm, more than a film shows; it should be at most {highest:.2f}"
+        )
 
 
 class ThermalCalibration(Section):

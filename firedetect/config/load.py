@@ -28,7 +28,10 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def load_gas_baseline(path: Path) -> GasBaseline:
     """Read a gas calibration file (TOML, table `gas`); raises ConfigError."""
-    return _table(path, "gas", GasBaseline)
+    baseline = _table(path, "gas", GasBaseline)
+    if baseline.co_problem:
+        raise ConfigError(f"{path}: gas.{baseline.co_problem}")
+    return baseline
 
 
 def load_thermal_calibration(path: Path) -> ThermalCalibration:

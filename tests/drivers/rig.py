@@ -33,10 +33,18 @@ from firedetect.sensors.scd41.driver import Scd41
 
 ROOM_C = 22.0
 EEPROM = encode_eeprom(typical_terms())
+NOISE_K = 0.1
+"""Pixels of a real array are never still; no test looks so closely that this much matters."""
 
 
 def room(_t_s: float = 0.0) -> np.ndarray:
     return np.full((24, 32), ROOM_C)
+
+
+def noisy(scene: Callable[[float], np.ndarray]) -> Callable[[float], np.ndarray]:
+    """Return the scene as a real array sees it: no two images are alike."""
+    rng = np.random.default_rng(7)
+    return lambda t_s: scene(t_s) + rng.uniform(-NOISE_K, NOISE_K, (24, 32))
 
 
 class Thermal:
@@ -57,7 +65,7 @@ class Thermal:
     ) -> None:
         self.clock = ManualClock()
         self.settings = settings or ThermalSettings()
-        self.chip = Mlx90640Chip(self.clock, eeprom, source or SceneSource(eeprom, scene))
+        self.chip = Mlx90640Chip(self.clock, eeprom, source or SceneSource(eeprom, noisy(scene)))
         self.wire = EmulatedBus(self.clock, {self.settings.address: device(self.chip)}, baud=baud)
         self.faults = self.wire.faults(self.settings.address)
         self.bus = I2cBus("i2c-1", lambda: self.wire)

@@ -5,9 +5,10 @@ import errno
 import pytest
 
 from firedetect.clock import run_virtual
+from firedetect.config import load_gas_baseline
 from firedetect.emulator.bus import Transfer
 from firedetect.emulator.grove import recorded_counts
-from firedetect.errors import BusError, FrameRejectedError
+from firedetect.errors import BusError, ConfigError, FrameRejectedError
 from firedetect.readings import GasCounts, Sensor
 from firedetect.sensors.grove_gas import CO, NO2, decode_counts
 from tests.drivers.rig import Gas
@@ -92,3 +93,38 @@ def test_one_failure_is_retried_and_a_lasting_one_raised():
 def test_recorded_counts_repeat():
     counts = recorded_counts([(1, 2, 3, 4), (5, 6, 7, 8)])
     assert [counts(t)[0] for t in (0.0, 0.9, 1.0, 2.5)] == [1, 1, 5, 1]
+
+
+def span(path, **curve):
+    """Write a calibration file of the board with the user's curve of CO."""
+    lines = ["[gas]", "no2 = 40", "c2h5oh = 70", "voc = 95", "co = 760"]
+    path.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in curve.items())]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("co_a", "co_beta"),
+    [(0.3, 0.26), (1.6, 0.32), (0.1, 0.5), (3.5, 0.8), (10.0, 0.5), (100.0, 0.4), (1000.0, 1.9)],
+)
+def test_a_curve_of_carbon_monoxide_that_a_film_can_have_is_taken(tmp_path, co_a, co_beta):
+    taken = load_gas_baseline(span(tmp_path / "gas.toml", co_a=co_a, co_beta=co_beta))
+    assert (taken.co_a, taken.co_beta) == (co_a, co_beta)
+
+
+@pytest.mark.parametrize(
+    ("curve", "reason"),
+    [
+        ({"co_a": 1e-300, "co_beta": 0.3}, "gas.co_a: .*0.1"),
+        ({"co_a": 0.09, "co_beta": 0.3}, "gas.co_a: .*0.1"),
+        ({"co_a": 1001.0, "co_beta": 0.3}, "gas.co_a: .*1000"),
+        ({"co_a": 1.0, "co_beta": 0.04}, "gas.co_beta: .*0.05"),
+        ({"co_a": 1.0, "co_beta": 2.0}, "gas.co_beta: .*2"),
+        ({"co_a": 0.1, "co_beta": 0.6}, "gas.co_beta: .* R0/Rs = 63.1 .* at most 0.57"),
+        ({"co_a": 1.0}, "gas.co_beta: is missing"),
+        ({"co_beta": 0.3}, "gas.co_a: is missing"),
+    ],
+)
+def test_a_curve_that_makes_the_board_deaf_is_refused_and_the_field_named(tmp_path, curve, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        load_gas_baseline(span(tmp_path / "gas.toml", **curve))
+    assert "\n" not in str(caught.value)

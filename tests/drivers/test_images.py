@@ -23,7 +23,7 @@ from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.calibration import extract
 from firedetect.sensors.mlx90640.images import SPIKE_K, ImageAssembler
 from firedetect.sensors.mlx90640.setup import DAMAGED, FOREIGN, REPLACED, TROUBLE
-from tests.drivers.rig import EEPROM, ROOM_C, Thermal, room
+from tests.drivers.rig import EEPROM, NOISE_K, ROOM_C, Thermal, room
 
 CONTROL = 0x1A01
 PERIOD_NS = 125_000_000
@@ -40,6 +40,7 @@ class Feed:
         self.images = ImageAssembler()
         self.calibration = extract(eeprom)
         self.rng = np.random.default_rng(1)
+        self.noise = np.random.default_rng(2)
         self.t_ns = 0
         self.page = 0
         self.change = {}
@@ -48,6 +49,7 @@ class Feed:
     def words(self, scene, page=None, **options):
         page = self.page if page is None else page
         words = np.empty(834, np.uint16)
+        scene = scene + self.noise.uniform(-NOISE_K, NOISE_K, (24, 32))
         words[:832] = encode_subpage(
             self.calibration, scene, page, control=CONTROL, rng=self.rng, **options
         )

@@ -63,9 +63,11 @@ class Scene:
     def __init__(self):
         self.shown = []
         self.room = np.random.default_rng(5).normal(21.0, 0.4, (24, 32))
+        self.noise = np.random.default_rng(6)
 
     def image_c(self, t_s):
-        image = self.room.copy()
+        # Without noise the pixels would be those of a frozen array.
+        image = self.room + self.noise.uniform(-0.1, 0.1, (24, 32))
         since = max(t_s - 75.0, 0.0)
         size = 1 + int(since // 6)
         image[12 : 12 + size, 14 : 14 + size] += min(6.0 * since, 270.0)

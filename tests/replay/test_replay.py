@@ -221,7 +221,9 @@ def room(hot_c=22.0):
 def sub_pages(seconds, scene=room):
     """The raw words of an emulated array, eight sub-pages a second."""
     eeprom = encode_eeprom(typical_terms())
-    source = SceneSource(eeprom, lambda _t_s: scene())
+    # Without noise the pixels would be those of a frozen array.
+    rng = np.random.default_rng(7)
+    source = SceneSource(eeprom, lambda _t_s: scene() + rng.uniform(-0.1, 0.1, (24, 32)))
     events = begin(Stream(Sensor.THERMAL, 3.0))
     events.append(SensorOpened(BEGIN_NS, Sensor.THERMAL, 100.0, eeprom))
     for count in range(8 * seconds):

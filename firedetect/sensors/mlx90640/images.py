@@ -1,5 +1,7 @@
 """Sub-pages of the MLX90640 folded into complete images, with everything untrustworthy refused."""
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,19 +17,13 @@ from firedetect.readings import (
     SystemTrouble,
     ThermalImage,
 )
-from firedetect.sensors.mlx90640 import compute, plausible
+from firedetect.sensors.mlx90640 import compute, lasting, plausible
 from firedetect.sensors.mlx90640.calibration import COLUMNS, ROWS
 from firedetect.sensors.mlx90640.setup import TROUBLE, ChosenTerms, Setup
 
 PAIR_MAX_S = 0.5
 PAIR_MAX_PERIODS = 1.5
 """Two sub-pages make an image when they are at most so far apart (the larger of the two)."""
-STUCK_S = 1.0
-STUCK_COUNT = 3
-"""So long and so often one sub-page number alone: the other half does not come any more."""
-FROZEN_COUNT = 5
-FROZEN_S = 3.0
-"""Bit-identical words so often, or so long: a real converter is never that quiet."""
 FAULT_EVERY_NS = 1_000_000_000
 """A fault that lasts is told again this often."""
 SPIKE_K = 40.0
@@ -60,8 +56,12 @@ class ImageAssembler:
         self._chosen = ChosenTerms()
         self._broken = "no calibration was read"
         self._trouble = ""
-        self._stillness = _Stillness()
-        self._run = _Run()
+        self._stillness = lasting.Stillness()
+        self._run = lasting.Run()
+        self._flips = lasting.Flips()
+        self._half_frozen = lasting.Beside(lasting.FROZEN_TROUBLE, lasting.FROZEN_S)
+        self._flipped = lasting.Beside(lasting.FLIPPED_TROUBLE, lasting.FLIPPED_END_S)
+        self._news: deque[SystemTrouble] = deque()
         self._pending: SubPage | None = None
         self._auxiliary: dict[int, tuple[int, plausible.Auxiliary]] = {}
         self._half = _no_image()
@@ -77,31 +77,41 @@ class ImageAssembler:
         Each sub-page is used once; an image carries the time of its second one. A sub-page of a
         chip too hot for its pixels is an image by itself, all NaN, with the air temperature. The
         commissioned EEPROM, else the first good one, is used for good: another one is a trouble
-        beside the images.
+        beside the images. So are pixels of one sub-page that are frozen while the other lives, and
+        bits that flip: such a trouble is told with the next sub-page that completes no image.
         """
         if isinstance(event, SensorOpened):
             return self._open(event)
+        told = self._take(event)
+        return self._news.popleft() if told is None and self._news else told
+
+    def _take(self, event: SubPage) -> ThermalImage | FrameRejected | SensorFault | None:
         if self._setup is None:
             return self._fault(event.t_ns, FaultKind.CALIBRATION, self._broken)
         if event.words.shape != (SUBPAGE_WORDS,):
             return self._reject(event, f"{event.words.size} words, expected {SUBPAGE_WORDS}")
         page = int(event.words[compute.SUBPAGE_WORD]) & 1
         period_s = _period_s(event.words)
-        lasting = self._lasting(event, page, period_s)
-        if lasting is not None:
+        self._stillness.seen(event.t_ns, page, event.words)
+        half = self._stillness.half(event.t_ns)
+        self._tell(self._half_frozen.fold(event.t_ns, seen=half is not None))
+        fault = self._lasting(event, page, period_s, half)
+        if fault is not None or half == page:
             self._pending = None
-            return self._fault(event.t_ns, *lasting)
+            return None if fault is None else self._fault(event.t_ns, *fault)
         reason = plausible.problem(event.words, self._setup.terms)
         reason = reason or self._step(event, self._setup.terms, page)
         if reason is not None:
             return self._reject(event, reason)
+        if half is not None:
+            return self._fold_half(event, self._setup, page)
         return self._fold(event, self._setup, page, period_s)
 
     def _open(self, event: SensorOpened) -> SensorFault | SystemTrouble | None:
         # What is known about stillness stays: opening a frozen sensor again does not thaw it.
         self._pending = None
         self._auxiliary.clear()
-        self._run = _Run()
+        self._run = lasting.Run()
         self._told.pop(FaultKind.CALIBRATION, None)
         try:
             self._setup, trouble = self._chosen.setup(event)
@@ -113,11 +123,12 @@ class ImageAssembler:
             return SystemTrouble(event.t_ns, TROUBLE, active=bool(trouble), detail=trouble)
         return None
 
-    def _lasting(self, event: SubPage, page: int, period_s: float) -> tuple[FaultKind, str] | None:
+    def _lasting(
+        self, event: SubPage, page: int, period_s: float, half: int | None
+    ) -> tuple[FaultKind, str] | None:
         """Return the fault that the last sub-pages show together."""
-        still = self._stillness.seen(event.t_ns, page, event.words[: compute.CONTROL_WORD])
         stuck = self._run.stuck(event.t_ns, page, period_s)
-        if still:
+        if half is None and self._stillness.whole(page):
             return FaultKind.FROZEN, "the raw words do not change any more"
         if stuck:
             return FaultKind.STUCK_SUBPAGE, f"only sub-page {page} is measured"
@@ -142,12 +153,35 @@ class ImageAssembler:
             return None
         self._pending = None
         measured, self._half = self._half, _no_image()
+        return self._complete(event.t_ns, setup, measured, air_c)
+
+    def _fold_half(self, event: SubPage, setup: Setup, page: int) -> ThermalImage:
+        """Make an image of one sub-page: the pixels of the other one are frozen."""
+        self._pending = None
+        ta_c = self._auxiliary[page][1].ta_c
+        air_c = ta_c - setup.ta_shift_c
+        measured = _no_image()
+        if ta_c <= plausible.TA_PIXELS_MAX_C:
+            compute.celsius(event.words, setup.terms, setup.emissivity, air_c, measured)
+            measured.reshape(-1)[[pixel for pixel, _ in setup.repairs]] = np.nan
+            lasting.fill(measured)
+        return self._complete(event.t_ns, setup, measured, air_c)
+
+    def _complete(
+        self, t_ns: int, setup: Setup, measured: NDArray[np.float32], air_c: float
+    ) -> ThermalImage:
         # What is clipped stays clipped: it is evidence of fire, whatever the offset.
         np.add(measured, setup.offset_c, out=measured, where=measured < compute.LIMIT_C)
         _repair(measured, setup.repairs)
-        shown = self._without_spike(event.t_ns, measured)
+        shown = self._without_spike(t_ns, measured)
+        flipped = self._flips.seen(t_ns, measured, self._before)
+        self._tell(self._flipped.fold(t_ns, seen=flipped))
         self._before = measured
-        return ThermalImage(event.t_ns, shown, air_c)
+        return ThermalImage(t_ns, shown, air_c)
+
+    def _tell(self, trouble: SystemTrouble | None) -> None:
+        if trouble is not None:
+            self._news.append(trouble)
 
     def _without_spike(self, t_ns: int, measured: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the image with a lone new pixel as NaN; `measured` itself is left as it is."""
@@ -190,50 +224,6 @@ class ImageAssembler:
             return None
         self._told[kind] = t_ns
         return SensorFault(t_ns, Sensor.THERMAL, kind, detail)
-
-
-class _Stillness:
-    """Counts sub-pages that equal the one before of the same number, bit for bit."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, tuple[int, NDArray[np.uint16]]] = {}
-        self._count = 0
-        self._since_ns = 0
-
-    def seen(self, t_ns: int, page: int, words: NDArray[np.uint16]) -> bool:
-        """Return whether the sensor is frozen, this sub-page included."""
-        last = self._last.get(page)
-        self._last[page] = (t_ns, words)
-        if last is None:
-            return self._count >= FROZEN_COUNT
-        if not np.array_equal(last[1], words):
-            self._count = 0
-            return False
-        if self._count == 0:
-            self._since_ns = last[0]
-        self._count += 1
-        lasting = self._count > 1 and (t_ns - self._since_ns) * _S >= FROZEN_S
-        return lasting or self._count >= FROZEN_COUNT
-
-
-class _Run:
-    """Notices that one sub-page number comes alone."""
-
-    def __init__(self) -> None:
-        self._page = -1
-        self._count = 0
-        self._since_ns = 0
-        self._last_ns = 0
-
-    def stuck(self, t_ns: int, page: int, period_s: float) -> bool:
-        """Return whether the other number has been missing for too long."""
-        gap_s = (t_ns - self._last_ns) * _S
-        self._last_ns = t_ns
-        if page != self._page or gap_s > max(STUCK_S, STUCK_COUNT * period_s):
-            self._page, self._count, self._since_ns = page, 0, t_ns
-        self._count += 1
-        lasting_s = (t_ns - self._since_ns) * _S
-        return self._count >= STUCK_COUNT and lasting_s >= STUCK_S
 
 
 def _is_pair(first: SubPage, second: SubPage, page: int, period_s: float) -> bool:
