@@ -23,8 +23,9 @@ from firedetect.contract.level import Level, LevelName
 from firedetect.contract.names import SHADOW_ALARM
 from firedetect.contract.shadow import Acknowledge, DesiredAlarm
 from firedetect.lambdas import pages
+from firedetect.lambdas.facts import LINK, Acknowledgement, nth
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import LINK, Acknowledgement, Incident, acknowledged
+from firedetect.lambdas.incident import Incident, acknowledged
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.notices import PICTURE_QUERY
 from firedetect.lambdas.now import Now, iso, utc_now
@@ -90,7 +91,7 @@ class Acknowledging:
             return pages.refused(str(error))
         picture = f"?{urlencode({'t': token})}&{PICTURE_QUERY}"
         if method == "POST":
-            return self._press(claim, _level_seen(event), picture)
+            return self._press(claim, _seen(event), picture)
         name, _, wanted = PICTURE_QUERY.partition("=")
         found = self._show(claim) if query.get(name) == wanted else self._look(claim, picture)
         return found | {"body": ""} if method == "HEAD" else found
@@ -112,15 +113,18 @@ class Acknowledging:
             return pages.taken(incident, picture, now=False)
         return pages.asking(incident, picture)
 
-    def _press(self, claim: Claim, seen: str, picture: str) -> Answer:
+    def _press(self, claim: Claim, seen: tuple[str, str], picture: str) -> Answer:
         before = self._find(claim)
         if before is None:
             return pages.unknown()
         if before.reset_at or before.closed_at:
             return pages.over(before, picture)
-        if not _covers(seen, before.level):
+        level, again = seen
+        if not _covers(level, before.level) or again != str(before.again):
             return pages.risen(before, picture)
-        given = Acknowledgement(level=before.level, source=LINK, at=iso(self._now()))
+        given = Acknowledgement(
+            level=before.level, source=LINK, at=iso(self._now()), again=before.again
+        )
         after = self._incidents.change(claim.incident_id, lambda row: _folded(row, given))
         if after is None:
             return pages.unknown()
@@ -141,10 +145,10 @@ class Acknowledging:
         return incident if incident is not None and incident.thing == claim.thing else None
 
     def _ask_device(self, incident: Incident) -> None:
-        # The detector carries out each request once: one of a higher level must look different.
-        asked = Acknowledge(
-            incident_id=incident.incident_id, by=f"{LINK}, {incident.level}", level=incident.level
-        )
+        # The detector carries out each request once: one of a higher level must look different, so
+        # must one for a fire that came back.
+        by = f"{LINK}, {incident.level}{nth(incident.again)}"
+        asked = Acknowledge(incident_id=incident.incident_id, by=by, level=incident.level)
         desired = DesiredAlarm(acknowledge=asked).model_dump(mode="json", exclude_none=True)
         self._iot.update_thing_shadow(
             thingName=incident.thing,
@@ -154,8 +158,10 @@ class Acknowledging:
 
 
 def _folded(row: Incident, given: Acknowledgement) -> Incident:
-    """Acknowledge unless it is over; who is not the first becomes history."""
-    return row if row.reset_at or row.closed_at else acknowledged(row, given)
+    """Acknowledge unless it is over, or back since; who is not the first becomes history."""
+    if row.reset_at or row.closed_at or row.again != given.again:
+        return row
+    return acknowledged(row, given)
 
 
 def _covers(seen: str, level: LevelName) -> bool:
@@ -165,15 +171,19 @@ def _covers(seen: str, level: LevelName) -> bool:
         return False
 
 
-def _level_seen(event: Mapping[str, Any]) -> str:
-    """Return the level that the pressed button stands for, nothing if it says none."""
+def _seen(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the level that the pressed button stands for, nothing if it says none, and a return.
+
+    A browser that loads a page anew presses again: that was for the fire of before.
+    """
     body = str(event.get("body") or "")
     if event.get("isBase64Encoded"):
         try:
             body = base64.b64decode(body, validate=True).decode()
         except (binascii.Error, ValueError):
-            return ""
-    return parse_qs(body).get("level", [""])[0]
+            return "", ""
+    said = parse_qs(body)
+    return said.get("level", [""])[0], said.get("again", ["0"])[0]
 
 
 @cache

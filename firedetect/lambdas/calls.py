@@ -5,9 +5,11 @@ from typing import Final
 
 from firedetect.contract.level import LevelName
 from firedetect.lambdas.escalation import Climb
-from firedetect.lambdas.incident import RESET, Acknowledgement, Incident
+from firedetect.lambdas.facts import RESET, Acknowledgement, Back, Word
+from firedetect.lambdas.incident import Incident
 from firedetect.lambdas.notices import ACT, DRILL, Notice, because, fit, place
 
+ALARM: Final = "alarm"
 REMINDER: Final = "reminder"
 UNANSWERED: Final = "unanswered"
 TAKEN_OVER: Final = "taken-over"
@@ -22,8 +24,8 @@ STAY: Final = {
 """What to do when somebody else has taken over."""
 AFTER_RESET: Final = "Go back in only if whoever reset it, or the fire service, says so."
 AFTER_CALM: Final = (
-    "Look with care, then reset the alarm at the detector: until then it calls again only if it "
-    "becomes worse than before."
+    "Look with care, then reset the alarm at the detector: if it measures a fire again, you are "
+    "called again."
 )
 _GO_AND_SEE: Final = "Go and see what it needs, then reset the alarm at the detector."
 _WHO: Final = {
@@ -39,11 +41,22 @@ def call_of(climb: Climb, incident: Incident | None, now_ms: int) -> Notice:
     return unanswered(known, climb.level, climb.tier, now_ms - climb.told_ms)
 
 
+def back_again(incident: Incident) -> Notice:
+    """Return that a fire is measured again of which people were told that it is over."""
+    act = ACT[incident.level]
+    lines = [
+        "This alarm was over, but the detector measures a fire again.",
+        *_story(incident, incident.level),
+        act,
+    ]
+    notice = _notice(incident, incident.level, ALARM, _title(incident), lines, act)
+    return replace(notice, reasons=incident.reasons)
+
+
 def unanswered(incident: Incident, level: LevelName, tier: int, for_ms: int) -> Notice:
     """Return that nobody has acknowledged an alarm for so long."""
     how_long = duration(for_ms)
-    where = f"{incident.thing} at {place(incident.site)}"
-    subject = f"UNANSWERED {how_long}: FIRE {level.upper()}: {where}"
+    subject = f"UNANSWERED {how_long}: {_title(incident, level)}"
     lines = [f"Nobody has taken over this alarm for {how_long}.", *_story(incident, level)]
     act = ACT[level]
     notice = _notice(incident, level, UNANSWERED, subject, [*lines, act], act)
@@ -118,8 +131,10 @@ def duration(ms: int) -> str:
     return f"{hours} h" if hours < 72 else f"{hours // 24} days"
 
 
-def _title(incident: Incident) -> str:
-    return f"FIRE {incident.level.upper()}: {incident.thing} at {place(incident.site)}"
+def _title(incident: Incident, level: LevelName | None = None) -> str:
+    level = level or incident.level
+    fire = "FIRE AGAIN:" if incident.again_at(level) else "FIRE"
+    return f"{fire} {level.upper()}: {incident.thing} at {place(incident.site)}"
 
 
 def _story(incident: Incident, level: LevelName) -> list[str]:
@@ -127,7 +142,7 @@ def _story(incident: Incident, level: LevelName) -> list[str]:
         f"Where: {place(incident.site)}, detector {incident.thing}.",
         f"How severe: {level} (now {incident.current}).",
         f"Why: {because(incident.reasons)}.",
-        f"Since: {incident.levels.get(level, incident.opened_at)}.",
+        f"Since: {incident.since(level)}.",
     ]
 
 
@@ -151,6 +166,8 @@ def _notice(
 
 def _told_by(climb: Climb) -> Incident:
     """Return what is known of an incident without its row."""
+    said = Word(event_id="", at=climb.since)
+    back = Back(number=climb.again, level=climb.level, first=said, after=said)
     return Incident(
         incident_id=climb.incident_id,
         thing=climb.thing,
@@ -165,4 +182,5 @@ def _told_by(climb: Climb) -> Incident:
         acknowledged_level="normal",
         event_ids=(),
         revision=0,
+        back=back if climb.again else None,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from firedetect.lambdas.calls import call_of
 from firedetect.lambdas.escalation import Climb, climb_of, execution_name, following, stopped
+from firedetect.lambdas.facts import nth
 from firedetect.lambdas.failures import Failures
 from firedetect.lambdas.incident import Incident, noted
 from firedetect.lambdas.incidents import Incidents
@@ -36,7 +37,7 @@ class Starter:
         try:
             self._states.start_execution(
                 stateMachineArn=self._machine_arn,
-                name=execution_name(climb.incident_id, climb.level),
+                name=execution_name(climb.incident_id, climb.level, climb.again),
                 input=json.dumps(answer_of(following(climb))),
             )
         except self._states.exceptions.ExecutionAlreadyExists:
@@ -78,6 +79,7 @@ class Climber:
 
     def _call(self, climb: Climb, incident: Incident | None, failures: Failures) -> None:
         name = f"climb:{climb.incident_id}:{climb.level}:{climb.tier}:{climb.round}"
+        name += nth(climb.again)
 
         @cache
         def notice() -> Notice:

@@ -22,7 +22,7 @@ from firedetect.lambdas.climbing import Climber, Starter
 from firedetect.lambdas.devices import Devices
 from firedetect.lambdas.escalation import Climb, step_of
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import Incident, reset, says_acknowledged
+from firedetect.lambdas.incident import Incident, reset
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.keeping import Keeping
 from firedetect.lambdas.notices import Notice, alarm_of, notice_of
@@ -37,6 +37,7 @@ from firedetect.lambdas.policy import (
     refuse_foreign_picture,
     understood,
 )
+from firedetect.lambdas.returning import Returning
 from firedetect.lambdas.rows import QUICK, client
 from firedetect.lambdas.settings import EscalateSettings
 from firedetect.lambdas.standing_down import StandingDown
@@ -74,6 +75,9 @@ class Escalation:
         self._once = Once(done)
         self._climber = Climber(self._incidents, self._speaker, self._signer, self._once, now)
         self._standing_down = StandingDown(self._incidents, self._speaker, self._once, now)
+        self._returning = Returning(
+            self._incidents, self._speaker, self._signer, self._starter, self._once, now
+        )
         self._iot = iot
         self._now = now
         self._told: list[Notice] = []
@@ -124,25 +128,28 @@ class Escalation:
             failures.attempt(
                 lambda: self._once.do(arrival.thing, post, lambda: self._speaker.post(notice()))
             )
+        self._call_again(recorded, failures)
         self._stand_down(settled or recorded, failures)
         return told
 
     def _other(self, arrival: Arrival, failures: Failures) -> str | None:
         self._told = []
-        told = self._once.do(arrival.thing, occurrence(arrival), lambda: self._judged(arrival))
         message, found = arrival.message, None
         if isinstance(message, DetectorMessage):
-            found = self._keep(arrival, message, failures)
-            found = found or failures.attempt(lambda: self._taken_over(message))
+            # Each time, not once: this may be a fire that came back, and people come first.
+            found = failures.attempt(lambda: self._record(arrival, message))
+            self._call_again(found, failures)
+        told = self._once.do(arrival.thing, occurrence(arrival), lambda: self._judged(arrival))
+        if isinstance(message, DetectorMessage):
+            found = self._keep(arrival, message, failures) or found
         for notice in self._told:
             failures.attempt(partial(self._speaker.post, notice))
         self._stand_down(found, failures)
         return told
 
-    def _taken_over(self, message: DetectorMessage) -> Incident | None:
-        if message.incident_id is None or not says_acknowledged(message):
-            return None
-        return self._incidents.find(message.incident_id)
+    def _call_again(self, incident: Incident | None, failures: Failures) -> None:
+        if incident is not None:
+            self._returning.call(incident, failures)
 
     def _stand_down(self, incident: Incident | None, failures: Failures) -> None:
         if incident is not None:
@@ -153,7 +160,6 @@ class Escalation:
         message = arrival.message
         if isinstance(message, LinkLost):
             return self._keeping.lost(arrival, message)
-        self._record(arrival, message)
         if message.kind == "trouble":
             return self._keeping.trouble(arrival, message)
         return self._tell(arrival, notice_of(message))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from firedetect.contract.level import Level, LevelName
 from firedetect.contract.problems import problem_of
 from firedetect.errors import MessageRefusedError
+from firedetect.lambdas.facts import nth
 from firedetect.lambdas.incident import Incident
 
 
@@ -35,13 +36,14 @@ LAST: Final = len(TIERS) - 1
 LASTS_S: Final = sum(tier.wait_s * tier.times for tier in TIERS)
 """So long after the alarm the escalation is over, acknowledged or not."""
 _NAME_LIMIT: Final = 80
-_TIER: Final = r", tier (\d+), round \d+$"
+_TIER: Final = r"^(\w+), tier (\d+), round \d+(?:, again (\d+))?$"
 
 
 class Climb(BaseModel):
     """One step: `round` counts within the tier; `told_ms` is when the alarm was told.
 
     Level, site, reasons are those of the alarm, for when there is no row of the incident yet.
+    `again` counts how often the incident had come back if that is what people are called for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,11 +59,12 @@ class Climb(BaseModel):
     round: Annotated[int, Field(ge=0)] = 0
     wait_s: Annotated[int, Field(ge=0)] = 0
     over: bool = False
+    again: Annotated[int, Field(ge=0, exclude_if=lambda number: not number)] = 0
 
     @property
     def step(self) -> str:
         """What names a step within its incident, for rows and logs."""
-        return step_of(self.level, self.tier, self.round)
+        return step_of(self.level, self.tier, self.round, self.again)
 
     @property
     def exhausted(self) -> bool:
@@ -69,20 +72,25 @@ class Climb(BaseModel):
         return self.round >= TIERS[self.tier].times
 
 
-def step_of(level: str, tier: int = 0, turn: int = 0) -> str:
+def step_of(level: str, tier: int = 0, turn: int = 0, again: int = 0) -> str:
     """Return the name of a step; without a tier it is the message of the alarm itself."""
-    return f"{level}, tier {tier}, round {turn}"
+    return f"{level}, tier {tier}, round {turn}{nth(again)}"
 
 
 def called(incident: Incident) -> tuple[int, ...]:
     """Return the tiers that were called for an incident so far, at whatever level.
 
-    Whoever is called was preceded by the tiers before, even if that was not noted.
+    Whoever is called was preceded by the tiers before, even if that was not noted. Who was called
+    before it was over has heard that.
     """
     found = (re.search(_TIER, step) for step in incident.told)
-    tiers = [int(one.group(1)) for one in found if one]
+    tiers = [int(one[2]) for one in found if one and _is_of_now(incident, one[1], one[3])]
     highest = max([*tiers, LAST if incident.told_again_ms else 0])
     return tuple(range(highest + 1))
+
+
+def _is_of_now(incident: Incident, label: str, again: str | None) -> bool:
+    return int(again or 0) == incident.again_at(Level.from_label(label).label)
 
 
 def climb_of(asked: object) -> Climb:
@@ -110,6 +118,8 @@ def stopped(climb: Climb, incident: Incident | None) -> str:
         return ""
     if incident.closed_at or incident.reset_at:
         return "over"
+    if climb.again < incident.again_at(climb.level):
+        return "people were called anew"
     if incident.covered(climb.level):
         return "acknowledged"
     if Level.from_label(incident.level) > Level.from_label(climb.level):
@@ -117,12 +127,13 @@ def stopped(climb: Climb, incident: Incident | None) -> str:
     return ""
 
 
-def execution_name(incident_id: str, level: LevelName) -> str:
+def execution_name(incident_id: str, level: LevelName, again: int = 0) -> str:
     """Return what the state machine calls the escalation of a level: one each, however often asked.
 
-    A higher level has a name of its own, so it begins with the first people again.
+    A higher level has a name of its own, so it begins with the first people again; so has each
+    return of the fire.
     """
-    whole = f"{incident_id}-{level}"
+    whole = f"{incident_id}-{level}" + (f"-again-{again}" if again else "")
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", whole)
     if plain == whole and len(plain) <= _NAME_LIMIT:
         return plain

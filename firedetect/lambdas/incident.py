@@ -7,50 +7,39 @@ from pydantic import BaseModel, ConfigDict
 from firedetect.contract.level import LATCHING_FROM, Level, LevelName
 from firedetect.contract.messages import DetectorMessage
 from firedetect.errors import MessageRefusedError
+from firedetect.lambdas.facts import (
+    DEVICE,
+    RESET,
+    Acknowledgement,
+    Back,
+    LogLine,
+    Word,
+    counting,
+    higher,
+    in_order,
+    merged,
+    newest,
+    word_of,
+)
 from firedetect.lambdas.policy import is_drill, pictured
 
 EVENT_IDS_KEPT: Final = 200
 """Of an incident: a row has room for 400 KB."""
-DEVICE: Final = "device"
-"""Somebody acknowledged at the detector or through it: button, page, command line, shadow."""
-RESET: Final = "reset"
-"""Somebody reset the alarm at the detector: that is more than an acknowledgement."""
-LINK: Final = "link"
-"""Somebody used the link in a message."""
 _ACKNOWLEDGED: Final = frozenset({"acknowledged", "acknowledged-silenced"})
-_TO_MS: Final = 23
-"""So many characters of a time are the same from everybody: `2026-01-01T00:00:00.000`."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Acknowledgement(_Value):
-    """Who took over which level, and when by their own clock."""
-
-    level: LevelName
-    source: str
-    at: str
-    by: str = ""
-
-
-class LogLine(_Value):
-    """One thing that happened."""
-
-    at: str
-    what: str
-
-
-class Incident(_Value):
+class Incident(BaseModel):
     """The row of an incident; `revision` rises with every change.
 
     `levels` says when each level was first declared, `told` when people heard of what;
     `acknowledgements` are in order of time: the first that covers the level counts, the others
     are history. `picture` is the key of its picture in the bucket. `label` is what a person found
-    it to be afterwards. Times in ms and `unacknowledged_at` are the cloud's, the others whoever
-    says it.
+    it to be afterwards. `over` is the last word of the detector when people were told that it is
+    over; `back` says that it has measured a fire since: only what is acknowledged after that counts
+    then. Times in ms and `unacknowledged_at` are the cloud's, the others whoever says it.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     incident_id: str
     thing: str
@@ -78,6 +67,27 @@ class Incident(_Value):
     label: str = ""
     labelled_at: str = ""
     log: tuple[LogLine, ...] = ()
+    over: Word | None = None
+    back: Back | None = None
+
+    @property
+    def again(self) -> int:
+        """How often it came back after people were told that it is over."""
+        return self.back.number if self.back else 0
+
+    def again_at(self, level: LevelName) -> int:
+        """Return the return that people are called for at a level.
+
+        0 for a level that was not declared before it: that is an alarm of its own.
+        """
+        is_old = self.back and Level.from_label(level) <= Level.from_label(self.back.level)
+        return self.again if is_old else 0
+
+    def since(self, level: LevelName) -> str:
+        """Return since when it is as severe: since it came back if it was so before."""
+        if self.back and self.again_at(level):
+            return self.back.first.at
+        return self.levels.get(level, self.opened_at)
 
     @property
     def declared(self) -> bool:
@@ -88,18 +98,13 @@ class Incident(_Value):
     def taken_over(self) -> Acknowledgement | None:
         """Who took it over as severe as it is: the first, None if nobody has."""
         level = Level.from_label(self.level)
-        covering = (one for one in self.acknowledgements if Level.from_label(one.level) >= level)
-        return next(covering, None)
+        given = counting(self.acknowledgements, self.back)
+        return next((one for one in given if Level.from_label(one.level) >= level), None)
 
     def covered(self, level: LevelName) -> bool:
         """Whether somebody has acknowledged this level or a higher one."""
         seen = self.acknowledged_level
         return seen != "normal" and Level.from_label(seen) >= Level.from_label(level)
-
-
-def says_acknowledged(message: DetectorMessage) -> bool:
-    """Whether somebody has acknowledged at the detector, by what it says."""
-    return message.alarm in _ACKNOWLEDGED
 
 
 def changed(before: Incident | None, message: DetectorMessage, received_ms: int = 0) -> Incident:
@@ -130,7 +135,8 @@ def acknowledged(before: Incident, given: Acknowledgement) -> Incident:
 
 def reset(before: Incident, ts: str) -> Incident:
     """Return the incident after somebody reset the alarm at the detector."""
-    after = _with(before, Acknowledgement(level=before.level, source=RESET, at=ts))
+    given = Acknowledgement(level=before.level, source=RESET, at=ts, again=before.again)
+    after = _with(before, given)
     first = min(before.reset_at or ts, ts)
     if after == before and first == before.reset_at:
         return before
@@ -145,11 +151,27 @@ def noted(before: Incident, what: str, ts: str) -> Incident:
     return before.model_copy(update={"told": told, "revision": before.revision + 1})
 
 
+def ending(before: Incident) -> Incident:
+    """Return the incident just before people are told that it is over.
+
+    Whatever the detector measures after what is known now is news to them.
+    """
+    last = newest(before.event_ids, before.changed_at)
+    if before.over == last:
+        return before
+    return before.model_copy(update={"over": last, "revision": before.revision + 1})
+
+
 def closed(before: Incident, ts: str) -> Incident:
     """Return the incident with its log, over."""
     if before.closed_at:
         return before
-    changes = {"closed_at": ts, "log": _log(before, ts), "revision": before.revision + 1}
+    changes = {
+        "closed_at": ts,
+        "log": _log(before, ts),
+        "over": before.over or newest(before.event_ids, before.changed_at),
+        "revision": before.revision + 1,
+    }
     return before.model_copy(update=changes)
 
 
@@ -175,11 +197,7 @@ def _opened(message: DetectorMessage, received_ms: int) -> Incident:
 
 
 def _folded(before: Incident, message: DetectorMessage, received_ms: int) -> Incident:
-    newest = message.ts >= before.changed_at
-    latest = message if newest else before
-    # A fire that comes back after the incident was closed is the same one: it is latched.
-    again = newest and Level.from_label(message.current) >= LATCHING_FROM
-    over = {"closed_at": "", "log": ()} if again else {}
+    latest = message if message.ts >= before.changed_at else before
     first = min(before.levels.get(message.level, message.ts), message.ts)
     return before.model_copy(
         update={
@@ -195,41 +213,64 @@ def _folded(before: Incident, message: DetectorMessage, received_ms: int) -> Inc
             "levels": before.levels | {message.level: first},
             "picture": before.picture or pictured(message),
             "revision": before.revision + 1,
-            **over,
+            **_reopened(before, message, received_ms),
         }
     )
 
 
+def _reopened(before: Incident, message: DetectorMessage, received_ms: int) -> dict[str, object]:
+    """Return what changes if a message measures a fire which people believe to be over.
+
+    It is the same fire: it is latched. After a reset the next one is another.
+    """
+    if Level.from_label(message.current) < LATCHING_FROM or before.reset_at:
+        return {}
+    last = before.over
+    if last is None and before.closed_at:
+        last = newest(before.event_ids, before.changed_at)
+    if last is None or not last.is_before(message.event_id, message.ts):
+        return {"back": before.back.earlier(message)} if before.back else {}
+    changes: dict[str, object] = {"closed_at": "", "over": None}
+    if not before.declared:
+        return changes
+    number, first = before.again + 1, word_of(message)
+    line = LogLine(at=message.ts, what=f"measured again: {message.current}")
+    return changes | {
+        "back": Back(
+            number=number, level=before.level, first=first, after=last, received_ms=received_ms
+        ),
+        "log": (*before.log, line),
+        "unacknowledged_at": "",
+        "told_again_ms": 0,
+        "reminded_ms": 0,
+    }
+
+
 def _said(message: DetectorMessage) -> Acknowledgement | None:
     """Return what a message says of an acknowledgement."""
-    if not says_acknowledged(message):
+    if message.alarm not in _ACKNOWLEDGED:
         return None
-    return Acknowledgement(level=message.level, source=DEVICE, at=message.ts)
+    return Acknowledgement(
+        level=message.level, source=DEVICE, at=message.ts, event_id=message.event_id
+    )
 
 
 def _with(incident: Incident, given: Acknowledgement | None) -> Incident:
-    """Return the incident with an acknowledgement in its place: the earliest word of each."""
-    known = {(one.level, one.source, one.by): one for one in incident.acknowledgements}
-    seen = incident.acknowledged_level
-    if given is not None:
-        name = (given.level, given.source, given.by)
-        known[name] = min(known.get(name, given), given, key=_when)
-        seen = higher(seen, given.level)
-    update = {
-        "acknowledgements": tuple(sorted(known.values(), key=_when)),
-        "acknowledged_level": seen,
-    }
+    """Return the incident with an acknowledgement in its place."""
+    known = merged(incident.acknowledgements, given)
+    # A row of an earlier version has only the level.
+    seen: LevelName = "normal" if incident.back else incident.acknowledged_level
+    for one in counting(known, incident.back):
+        seen = higher(seen, one.level)
+    update = {"acknowledgements": known, "acknowledged_level": seen}
     after = incident.model_copy(update=update)
     return after.model_copy(update={"acknowledged": after.covered(after.level)})
 
 
-def _when(one: Acknowledgement) -> tuple[str, str, str, str]:
-    return one.at[:_TO_MS], one.source, one.by, one.level
-
-
 def _log(incident: Incident, ts: str) -> tuple[LogLine, ...]:
     """Return what happened, in order of the times that were said."""
-    lines = [LogLine(at=at, what=f"level {level}") for level, at in incident.levels.items()]
+    lines = list(incident.log)
+    lines += [LogLine(at=at, what=f"level {level}") for level, at in incident.levels.items()]
     lines += [LogLine(at=at, what=f"people told: {step}") for step, at in incident.told.items()]
     lines += [
         LogLine(at=one.at, what=f"{one.level} acknowledged: {one.source} {one.by}".strip())
@@ -240,10 +281,4 @@ def _log(incident: Incident, ts: str) -> tuple[LogLine, ...]:
     if incident.reset_at:
         lines.append(LogLine(at=incident.reset_at, what="reset at the detector"))
     lines.append(LogLine(at=incident.changed_at, what=f"last word: now {incident.current}"))
-    lines = sorted(lines, key=lambda line: line.at[:_TO_MS])
-    return (*lines, LogLine(at=ts, what="closed"))
-
-
-def higher(one: LevelName, other: LevelName) -> LevelName:
-    """Return the more severe of two levels."""
-    return one if Level.from_label(one) >= Level.from_label(other) else other
+    return (*in_order(lines), LogLine(at=ts, what="closed"))

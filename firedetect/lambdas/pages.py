@@ -82,8 +82,9 @@ def asking(incident: Incident, picture: str) -> dict[str, object]:
 
 
 def risen(incident: Incident, picture: str) -> dict[str, object]:
-    """Return that the level is not the one that was seen: somebody must look again."""
-    words = _paragraph(f"Look again: it is {incident.level} now.")
+    """Return that it is not what was seen, but higher or back: somebody must look again."""
+    back = ", and it came back after it was over" if incident.again else ""
+    words = _paragraph(f"Look again: it is {incident.level} now{back}.")
     return answer(409, _title(incident), words, _facts(incident, picture), _button(incident))
 
 
@@ -104,7 +105,8 @@ def over(incident: Incident, picture: str) -> dict[str, object]:
 
 
 def _title(incident: Incident) -> str:
-    return f"Fire {incident.level}: {incident.thing} at {place(incident.site)}"
+    fire = "Fire again:" if incident.again_at(incident.level) else "Fire"
+    return f"{fire} {incident.level}: {incident.thing} at {place(incident.site)}"
 
 
 def _facts(incident: Incident, picture: str) -> str:
@@ -114,6 +116,8 @@ def _facts(incident: Incident, picture: str) -> str:
         "Why": because(incident.reasons),
         "Since": incident.opened_at,
     }
+    if incident.back:
+        facts = {**facts, "Again since": incident.back.first.at}
     rows = (f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
     drill = _paragraph(DRILL) if incident.drill else ""
     link = f'<p><a href="{escape(picture)}">Look at the picture</a></p>'
@@ -121,8 +125,10 @@ def _facts(incident: Incident, picture: str) -> str:
 
 
 def _button(incident: Incident) -> str:
+    number = f'<input type="hidden" name="again" value="{incident.again}">'
+    again = number if incident.again else ""
     return (
-        f'<form method="post"><button name="level" value="{escape(incident.level)}">'
+        f'<form method="post">{again}<button name="level" value="{escape(incident.level)}">'
         "I take care of it</button></form>"
         "<p>This stops further calls. It does not silence the detector.</p>"
     )

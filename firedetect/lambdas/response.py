@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
-from firedetect.lambdas.escalation import LASTS_S
+from firedetect.lambdas.escalation import LASTS_S, step_of
 from firedetect.lambdas.incident import Incident
 
 EVERY_S: Final = 14 * 60
@@ -32,11 +32,25 @@ def due(incident: Incident, now_ms: int) -> Due:
         if restored(incident, now_ms):
             return Due.CLOSE
         return Due.REMIND if _is_to_be_reminded(incident, now_ms) else Due.NOTHING
+    # Where people could not be called that it is back, there is no machine at work.
+    lasts_s = GRACE_S + (0 if is_to_be_called_again(incident) else LASTS_S)
     machine_works = not incident.unacknowledged_at and not _is_past(
-        since_ms(incident), LASTS_S + GRACE_S, now_ms
+        since_ms(incident), lasts_s, now_ms
     )
     told_lately = not _is_past(incident.told_again_ms, EVERY_S, now_ms)
     return Due.NOTHING if machine_works or told_lately else Due.TELL
+
+
+def is_to_be_called_again(incident: Incident) -> bool:
+    """Whether a fire came back and people were not called for it yet.
+
+    A level that was not declared before has an alarm of its own.
+    """
+    if not incident.again_at(incident.level) or incident.acknowledged:
+        return False
+    if incident.closed_at or incident.reset_at or incident.drill:
+        return False
+    return step_of(incident.level, again=incident.again) not in incident.told
 
 
 def restored(incident: Incident, now_ms: int) -> bool:
@@ -51,8 +65,8 @@ def since_ms(incident: Incident) -> int:
 
     A detector whose clock is wrong says nonsense: never before the cloud had a message.
     """
-    said_ms = _ms(incident.levels.get(incident.level, incident.opened_at))
-    return max(said_ms, incident.received_ms)
+    heard_ms = incident.back.received_ms if incident.back else 0
+    return max(_ms(incident.since(incident.level)), incident.received_ms, heard_ms)
 
 
 def taken_over_ms(incident: Incident) -> int:

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from firedetect.errors import FiredetectError
 from firedetect.lambdas import metrics
-from firedetect.lambdas.calls import over, reminder, unanswered
+from firedetect.lambdas.calls import back_again, over, reminder, unanswered
 from firedetect.lambdas.escalation import LAST
+from firedetect.lambdas.facts import nth
 from firedetect.lambdas.failures import Failures
-from firedetect.lambdas.incident import Incident, closed, noted
+from firedetect.lambdas.incident import Incident, closed, ending, noted
 from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.notices import Notice
 from firedetect.lambdas.now import Now, in_ms, iso, utc_now
@@ -121,26 +122,37 @@ class ResponseAgent:
             self._close(incident.incident_id, now_ms)
 
     def _close(self, incident_id: str, now_ms: int) -> None:
-        # It may have flared up since the index was read.
-        incident = self._incidents.find(incident_id)
+        # It may have flared up since the index was read. The row first: what is measured from now
+        # on calls people, and would not if they heard that it is over before the row says so.
+        incident = self._incidents.change(
+            incident_id, lambda row: ending(row) if due(row, now_ms) is Due.CLOSE else row
+        )
         if incident is None or due(incident, now_ms) is not Due.CLOSE:
             return
         if incident.declared:
-            notice, known = over(incident), f"over since {incident.reset_at or incident.changed_at}"
+            since = incident.reset_at or incident.changed_at
+            notice, known = over(incident), f"over since {since}{nth(incident.again)}"
             if known not in incident.told:
                 self._tell(notice, lambda row: noted(row, known, iso(self._now())))
             # Closed at last: what is closed is not looked at again, and services must hear of it.
             self._speaker.post(notice)
-        self._incidents.change(incident_id, partial(self._closed, now_ms))
+        after = self._incidents.change(incident_id, partial(self._closed, now_ms))
+        if after is not None and after.again > incident.again:
+            # They were called while they were told that it is over: the last word must be true.
+            self._say_linked(back_again(after), after, lambda row: row, now_ms)
 
     def _call(self, incident: Incident, now_ms: int) -> None:
-        failures = Failures()
         notice = unanswered(incident, incident.level, LAST, now_ms - since_ms(incident))
+        self._say_linked(notice, incident, again(now_ms), now_ms)
+
+    def _say_linked(
+        self, notice: Notice, incident: Incident, told: Callable[[Incident], Incident], now_ms: int
+    ) -> None:
+        failures = Failures()
         link = failures.attempt(
             lambda: self._signer.link(incident.incident_id, incident.thing, now_ms // 1000)
         )
-        linked = notice.with_link(link or "", pictured=bool(incident.picture))
-        self._say(linked, again(now_ms))
+        self._say(notice.with_link(link or "", pictured=bool(incident.picture)), told)
         failures.settle()
 
     def _say(self, notice: Notice, told: Callable[[Incident], Incident]) -> None:

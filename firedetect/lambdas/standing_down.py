@@ -4,6 +4,7 @@ from typing import Final
 
 from firedetect.lambdas.calls import taken_over
 from firedetect.lambdas.escalation import called, step_of
+from firedetect.lambdas.facts import nth
 from firedetect.lambdas.failures import Failures
 from firedetect.lambdas.incident import Incident, noted
 from firedetect.lambdas.incidents import Incidents
@@ -31,6 +32,7 @@ class StandingDown:
         if not is_due(incident):
             return
         thing, name = incident.thing, f"taken-over:{incident.incident_id}:{incident.level}"
+        name += nth(incident.again_at(incident.level))
         notice = taken_over(incident, called(incident))
         ts = iso(self._now())
 
@@ -55,12 +57,14 @@ class StandingDown:
 def is_due(incident: Incident) -> bool:
     """Whether people were called for an incident as severe as it is, and wait for somebody. Pure.
 
-    If the acknowledgement came before the alarm, they are told after the alarm.
+    If the acknowledgement came before the alarm, they are told after the alarm. If a fire came back
+    they wait for somebody since then.
     """
     if not (incident.acknowledged and incident.declared) or incident.closed_at:
         return False
-    return step_of(incident.level) in incident.told and _step(incident) not in incident.told
+    waited_for = incident.again_at(incident.level) or step_of(incident.level) in incident.told
+    return bool(waited_for) and _step(incident) not in incident.told
 
 
 def _step(incident: Incident) -> str:
-    return f"{incident.level}, {_WHAT}"
+    return f"{incident.level}, {_WHAT}{nth(incident.again_at(incident.level))}"

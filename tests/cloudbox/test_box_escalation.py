@@ -10,7 +10,7 @@ import pytest
 
 from deploy.names import FUNCTIONS
 from firedetect.cloudbox.box import HOOK
-from firedetect.contract.names import INCIDENTS_TABLE, alert_topic
+from firedetect.contract.names import INCIDENTS_TABLE, alert_topic, event_topic
 from tests.cloudbox.test_box import THING, alarm, scan
 from tests.fakes.box import running_box, thing_of, until
 from tests.lambdas.phone import Phone
@@ -87,6 +87,44 @@ async def test_people_are_called_tier_by_tier_until_the_link_is_pressed(tmp_path
         # The detector hears of it by its shadow.
         wanted = box.shadows.carry_out(THING, "alarm", "get", b"")[0].body["state"]["desired"]
         assert wanted
+
+
+async def test_a_fire_that_comes_back_after_it_was_over_is_called_tier_by_tier_again(tmp_path):
+    said = {"kind": "event", "alarm": "acknowledged"}
+    async with (
+        running_box(tmp_path / "box", schedule_scale=FASTER) as box,
+        thing_of(box, THING) as (thing, _),
+    ):
+        await thing.publish(alert_topic(THING), alarm())
+        calm = alarm(2, current="normal", ts="2026-01-01T00:00:02.000+00:00", **said)
+        await thing.publish(event_topic(THING), calm)
+        await until(
+            lambda: "closed" in [one.attributes["kind"] for one in box.told],
+            "word that it is over",
+            limit_s=60.0,
+        )
+        await until(
+            lambda: scan(box, INCIDENTS_TABLE)[0]["closed_at"]["S"], "the end of the incident"
+        )
+        before = len(box.told)
+        for number in (3, 3, 4):
+            ts = f"2026-01-01T00:20:0{number}.000+00:00"
+            await thing.publish(event_topic(THING), alarm(number, ts=ts, **said))
+        await until(lambda: "1" in tiers(box)[before:], "their deputies", limit_s=20.0)
+        found = [(one.attributes["kind"], one.attributes["tier"]) for one in box.told[before:]]
+        assert found == [("alarm", "0"), ("unanswered", "1")]
+        _, page = await opened(link_of(box.told[-1]))
+        (again,) = re.findall(r'name="again" value="(\d+)"', page)
+        query = urllib.parse.urlencode({"level": "alert", "again": again}).encode()
+        assert (await opened(link_of(box.told[-1]), query))[0] == 200
+        taken = await until(
+            lambda: [one for one in box.told[before:] if one.attributes["kind"] == "taken-over"],
+            "word that somebody has taken over",
+        )
+        assert [one.attributes["tier"] for one in taken] == ['["0", "1"]']
+        await until(
+            lambda: len(executions(box, "SUCCEEDED")) == 2, "the end of both climbs", limit_s=60.0
+        )
 
 
 async def test_nothing_of_an_escalation_outlives_its_box(tmp_path):

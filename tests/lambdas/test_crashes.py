@@ -9,6 +9,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 
 from firedetect.contract.names import INCIDENTS_TABLE
+from firedetect.lambdas.incident import closed
+from firedetect.lambdas.incidents import Incidents
 from firedetect.lambdas.rows import client
 from tests.lambdas.helpers import (
     Down,
@@ -146,6 +148,40 @@ def test_a_reset_survives_a_crash_at_any_call(people):
         if number > len(trap.calls):
             break
     assert people.told()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fire_that_came_back_survives_a_crash_at_any_call(people, fault):
+    error, after = FAULTS[fault]
+    incidents = Incidents(client("dynamodb"), INCIDENTS_TABLE)
+    places = []
+    for number in itertools.count(1):
+        thing = f"thing-{number}"
+        said = {"thing": thing, "kind": "event", "alarm": "acknowledged"}
+        escalation(Down()).handle(message(1, thing=thing), Soon())
+        escalation(Down()).handle(message(2, **said), Soon())
+        incidents.change(f"{thing}-1-1", lambda row: closed(row, "2026-01-01T00:20:00.000+00:00"))
+        people.told()
+        people.posted()
+        trap = Trap(number, error, after=after)
+        tried(trap, Down(), message(3, **said))
+        kinds = [(said_["kind"], said_["tier"]) for _, _, said_ in people.told()]
+        assert kinds in ([("alarm", "0")], [("alarm", "0")] * 2), trap.calls
+        assert {one["detail"]["kind"] for one in people.posted()} == {"alarm"}, trap.calls
+        (row,) = (row for row in rows(INCIDENTS_TABLE) if row["thing"] == thing)
+        assert (row["closed_at"], row["acknowledged"]) == ("", False), trap.calls
+        assert (row["back"]["number"], "alert, tier 0, round 0, again 1" in row["told"]) == (
+            1,
+            True,
+        )
+        assert f"{thing}-1-1-alert-again-1" in executions()
+        if number > len(trap.calls):
+            break
+        places.append(trap.calls[number - 1])
+    assert {
+        "put_item", "get_item", "update_item", "generate_mac", "publish", "start_execution",
+        "put_events",
+    } <= set(places)  # fmt: skip
 
 
 def stood_down(people, trap, thing):

@@ -21,7 +21,8 @@ from firedetect.lambdas.escalation import (
     following,
     stopped,
 )
-from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed, closed
+from firedetect.lambdas.facts import Acknowledgement
+from firedetect.lambdas.incident import acknowledged, changed, closed
 from firedetect.lambdas.policy import understood
 from firedetect.lambdas.rows import client
 from firedetect.lambdas.settings import EscalateSettings
@@ -189,8 +190,9 @@ def test_a_detector_that_was_acknowledged_while_offline_is_believed_when_it_is_b
     assert [at_s for at_s, _ in world.calls()] == [60, 180]
     taken = rows(INCIDENTS_TABLE)[0]["acknowledgements"]
     assert taken == [
-        {"level": "alert", "source": "device", "by": "", "at": "2026-01-01T00:00:02.000+00:00"}
-    ]
+        {"level": "alert", "source": "device", "by": "", "at": "2026-01-01T00:00:02.000+00:00",
+         "event_id": "thing-1-1-2"}
+    ]  # fmt: skip
 
 
 def test_a_level_that_rises_begins_with_the_first_people_and_ends_the_lower_one(world):
@@ -400,6 +402,8 @@ def test_every_name_is_one_that_the_service_takes_and_another_level_is_another(i
     assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     assert name != execution_name(incident, "alert" if level == "emergency" else "emergency")
     assert name != execution_name(f"{incident}:", level)
+    names = {execution_name(incident, level, again) for again in range(12)}
+    assert (len(names), max(map(len, names)) <= 80, name in names) == (12, True, True)
 
 
 @given(

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from firedetect.lambdas import calls
-from firedetect.lambdas.calls import over, reminder, taken_over, unanswered
+from firedetect.lambdas.calls import back_again, over, reminder, taken_over, unanswered
 from firedetect.lambdas.escalation import LASTS_S, TIERS
-from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed
+from firedetect.lambdas.facts import Acknowledgement
+from firedetect.lambdas.incident import acknowledged, changed, closed
 from firedetect.lambdas.notices import ACT, notice_of
 from firedetect.lambdas.people import detail_of
 from firedetect.lambdas.policy import understood
@@ -36,6 +37,13 @@ def calm():
     return taken().model_copy(update=changes)
 
 
+def back():
+    over_ = closed(calm(), "2026-01-01T00:35:00.000+00:00")
+    again = {"kind": "event", "current": "alert", "ts": "2026-01-01T00:40:00.000+00:00"}
+    event = message(2, level="emergency", site="workshop", reasons=["score", "H3"], **again)
+    return changed(over_, understood(event).message)
+
+
 UNANSWERED = unanswered(changed(None, read("emergency")), "emergency", 1, 60_000).with_link(LINK)
 
 
@@ -47,6 +55,7 @@ UNANSWERED = unanswered(changed(None, read("emergency")), "emergency", 1, 60_000
         reminder(taken(), 4 * 3600 * 1000),
         taken_over(taken(), (0, 1)),
         over(calm()),
+        back_again(back()).with_link(LINK),
     ],
     ids=lambda notice: notice.kind,
 )

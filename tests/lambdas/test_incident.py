@@ -6,16 +6,18 @@ from hypothesis import strategies as st
 
 from firedetect.lambdas import latch
 from firedetect.lambdas.escalation import step_of
+from firedetect.lambdas.facts import Acknowledgement
 from firedetect.lambdas.incident import (
-    Acknowledgement,
     Incident,
     acknowledged,
     changed,
     closed,
+    ending,
     noted,
     reset,
 )
 from firedetect.lambdas.policy import understood
+from firedetect.lambdas.response import is_to_be_called_again
 from firedetect.lambdas.standing_down import is_due
 from tests.lambdas.helpers import message
 
@@ -160,7 +162,130 @@ def test_a_fire_that_comes_back_opens_it_again():
     late = changed(over, read(message(3, kind="event", current="normal", alarm="acknowledged")))
     assert late.closed_at
     back = changed(late, read(message(20, kind="event", alarm="acknowledged")))
-    assert (back.closed_at, back.log) == ("", ())
+    assert (back.closed_at, back.again, back.acknowledged) == ("", 1, False)
+    # What was before is history.
+    assert back.acknowledgements == over.acknowledgements
+    assert (back.taken_over, back.acknowledged_level) == (None, "normal")
+    assert [line.what for line in back.log][-2:] == ["closed", "measured again: alert"]
+    again = closed(acknowledged(back, BACK_LINK), TS.format(40))
+    assert [line.what for line in again.log][-5:] == [
+        "closed", "measured again: alert", "last word: now alert", "alert acknowledged: link",
+        "closed",
+    ]  # fmt: skip
+
+
+BACK_LINK = Acknowledgement(level="alert", source="link", at=TS.format(30), again=1)
+
+
+def returned(*more, by=BY_BUTTON):
+    """An alert that was taken over, was over, and is back with message 20."""
+    state = by["alarm"] if isinstance(by, dict) else "sounding"
+    first = [ALERT, by, message(5, kind="event", current="normal", alarm=state)]
+    one = closed(fold(first), TS.format(10))
+    one = changed(one, read(message(20, kind="event", alarm=state)))
+    for thing in more:
+        add = changed if isinstance(thing, dict) else acknowledged
+        one = add(one, read(thing) if isinstance(thing, dict) else thing)
+    return one
+
+
+@pytest.mark.parametrize("alarm", ["acknowledged", "acknowledged-silenced"])
+def test_a_detector_that_says_acknowledged_as_before_has_not_taken_over_what_is_back(alarm):
+    assert not returned(message(21, kind="event", alarm=alarm)).acknowledged
+    # Nor do words of before that were on their way for long.
+    assert not returned(BY_BUTTON, SILENCED_TOO, message(9, kind="event", alarm=alarm)).acknowledged
+    assert not returned(BY_LINK).acknowledged
+
+
+def test_what_is_acknowledged_after_it_is_back_counts():
+    assert returned(BACK_LINK).taken_over == BACK_LINK
+    assert reset(returned(), TS.format(30)).taken_over.source == "reset"
+    # The detector had not said so yet: somebody pressed its button now.
+    one = returned(message(21, kind="event", alarm="acknowledged"), by=BY_LINK)
+    assert (one.taken_over.source, one.taken_over.at) == ("device", TS.format(21))
+    # A higher level was nobody's yet.
+    rose = returned(message(22, level="emergency", current="emergency"))
+    assert not rose.acknowledged
+    pressed = message(23, kind="event", level="emergency", alarm="acknowledged")
+    assert changed(rose, read(pressed)).taken_over.level == "emergency"
+
+
+def test_what_is_older_than_its_end_opens_nothing():
+    over = closed(fold([ALERT, BY_BUTTON, CALM]), TS.format(50))
+    for late in (message(3, kind="event"), message(4, level="emergency"), ALERT):
+        after = changed(over, read(late))
+        assert (after.closed_at, after.again) == (over.closed_at, 0)
+    # What the cloud had not heard when it closed is news, whatever the clocks say.
+    after = changed(over, read(message(6, kind="event")))
+    assert (after.closed_at, after.again) == ("", 1)
+    wrong = message(7, kind="event", ts="1970-01-01T00:00:09.000+00:00")
+    assert changed(over, read(wrong)).again == 1
+
+
+def test_neither_a_reset_nor_a_suspicion_nor_what_is_open_comes_back():
+    over = closed(reset(fold([ALERT]), TS.format(9)), TS.format(10))
+    assert changed(over, read(message(20, kind="event"))).closed_at
+    calm = {"kind": "event", "level": "warning", "current": "normal"}
+    suspicion = closed(fold([message(1, **calm)]), TS.format(10))
+    for drill in (False, True):
+        unsure = {"kind": "event", "level": "warning", "current": "warning", "drill": drill}
+        assert changed(suspicion, read(message(20, **unsure))).closed_at
+    alarm = changed(suspicion, read(message(20)))
+    assert (alarm.closed_at, alarm.again) == ("", 0)
+    flaps = [message(number, kind="event", current=level) for number, level in
+             enumerate(["normal", "alert"] * 5, start=21)]  # fmt: skip
+    assert fold([ALERT, BY_BUTTON, *flaps]).again == 0
+    assert returned(*flaps).again == 1
+
+
+def test_an_old_row_that_is_closed_comes_back_too():
+    row = closed(fold([ALERT, BY_BUTTON]), TS.format(10)).model_dump(mode="json")
+    for name in ("over", "back", "acknowledgements"):
+        row.pop(name)
+    old = Incident.model_validate(row)
+    assert old.acknowledged
+    back = changed(old, read(message(20, kind="event", alarm="acknowledged")))
+    assert (back.again, back.acknowledged) == (1, False)
+    assert acknowledged(back, BACK_LINK).acknowledged
+
+
+def phases():
+    """What a detector says before, between and after two ends; in each it flaps."""
+    words = [(1, ["alert", "normal"]), (10, ["normal", "alert", "normal", "alert", "normal"]),
+             (30, ["alert", "normal", "alert"])]  # fmt: skip
+    return [
+        [
+            message(number, kind="event", current=level, alarm="acknowledged")
+            for number, level in enumerate(levels, start=first)
+        ]
+        for first, levels in words
+    ]
+
+
+@given(st.data(), st.booleans())
+def test_whatever_comes_twice_or_late_people_are_called_once_for_each_return(data, told_twice):
+    incident, calls, known = changed(None, read(ALERT)), [], []
+    for number, words in enumerate(phases()):
+        late = data.draw(st.lists(st.sampled_from(known), max_size=4)) if known else []
+        twice = data.draw(st.lists(st.sampled_from(words), max_size=4))
+        for event in data.draw(st.permutations(words + late + twice)):
+            incident = changed(incident, read(event))
+            if is_to_be_called_again(incident):
+                calls.append(incident.again)
+                step = step_of(incident.level, again=incident.again)
+                incident = noted(incident, step, "2026")
+        # All of it has come at last; somebody with the link takes over, and it is over.
+        assert (incident.again, incident.acknowledged) == (number, number == 0)
+        mine = Acknowledgement(level="alert", source="link", at=TS.format(5), again=number)
+        incident = acknowledged(incident, mine)
+        assert incident.acknowledged
+        incident = ending(incident)
+        if told_twice:
+            incident = ending(incident)
+        incident = closed(incident, TS.format(59))
+        known += words
+    assert calls == [1, 2]
+    assert incident.back.first.event_id == "thing-1-1-30"
 
 
 ALL_CLEAR = message(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from firedetect.lambdas.calls import over, reminder, taken_over, unanswered
 from firedetect.lambdas.devices import Devices
-from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed
+from firedetect.lambdas.facts import Acknowledgement
+from firedetect.lambdas.incident import acknowledged, changed
 from firedetect.lambdas.notices import ACT, REASONS, Notice, alarm_of, notice_of
 from firedetect.lambdas.policy import understood
 from firedetect.lambdas.rows import client

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from firedetect.contract.names import INCIDENTS_TABLE
 from firedetect.lambdas.escalation import LAST, called, step_of
-from firedetect.lambdas.incident import Acknowledgement, acknowledged, changed, closed, noted
+from firedetect.lambdas.facts import Acknowledgement
+from firedetect.lambdas.incident import acknowledged, changed, closed, noted
 from firedetect.lambdas.policy import understood
 from firedetect.lambdas.rows import client
 from firedetect.lambdas.standing_down import is_due
