@@ -69,7 +69,7 @@ def invoke(client, content, kind="application/json"):
 
 
 @pytest.mark.slow
-def test_a_thousand_vectors_score_as_at_the_edge(endpoint, capsys):
+def test_a_thousand_vectors_score_as_at_the_edge(endpoint, say):
     scorer = Scorer(load_bundle(default_bundle_path()))
     rows = probe_rows(load_bundle(default_bundle_path()).forest, 1000, seed=4)
     took = []
@@ -85,9 +85,8 @@ def test_a_thousand_vectors_score_as_at_the_edge(endpoint, capsys):
         assert said == {
             "model": scorer.version, "score": None if math.isnan(expected) else expected,
         }  # fmt: skip
-    with capsys.disabled():
-        p50, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
-        print(f"\ninvoke_endpoint: p50 {p50:.2f} ms, p99 {p99:.2f} ms, 1000 of 1000 scores equal")
+    p50, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
+    say(f"invoke_endpoint: p50 {p50:.2f} ms, p99 {p99:.2f} ms, 1000 of 1000 scores equal")
 
 
 @pytest.mark.slow
