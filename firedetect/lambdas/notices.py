@@ -89,7 +89,7 @@ def notice_of(message: Message, told: tuple[str, ...] = ()) -> Notice | None:
         subject = f"Trouble: {message.device} at {place(message.site)} is not connected"
         text = (
             f"The detector {message.device} at {place(message.site)} has lost its connection.\n"
-            "It goes on detecting and sounds its own alarm, but cannot call anybody.\n"
+            "If it still runs it sounds its own alarm, but it cannot call anybody.\n"
             f"{_CHECK}"
         )
         return _notice(message, TROUBLE, subject, text, _CHECK)
