@@ -1,10 +1,12 @@
 """mosquitto as a child process: TLS, a certificate per client, rights by name."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import Self
 from firedetect.clock import cancel_and_wait
 from firedetect.cloudbox.access import access_list
 from firedetect.cloudbox.authority import Authority
+from firedetect.cloudbox.broker_log import BrokerLog
 from firedetect.cloudbox.mosquitto import configuration, mosquitto_command
 from firedetect.errors import BoxError
 
@@ -24,12 +27,11 @@ RELOAD_LIMIT_S = 60.0
 _LOOK_S = 0.2
 _SETTLE_S = 0.1
 """mosquitto says that it runs just before it does: a signal in between it would forget."""
-_LOOK_FOR_ISSUED_S = 0.05
+_LOOK_AFTER_RIGHTS_S = 0.05
 """Certificates may be issued by another process, in whose folder nobody tells us."""
+_ASK_AGAIN_S = 0.3
+"""mosquitto looks for signals ten times a second, and forgets one that comes while it reloads."""
 _PORTS_TRIED = 2
-_LINES_KEPT = 30
-_READY = " running"
-_RELOADED = "Reloading config"
 
 
 class Broker:
@@ -62,9 +64,9 @@ class Broker:
         self._no_more_told: Callable[[], None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._listener: asyncio.Task[None] | None = None
-        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._heard: dict[str, asyncio.Event] = {}
+        self._log: BrokerLog | None = None
+        self._reloads_wanted = 0
+        self._asked_s = 0.0
 
     @property
     def pid(self) -> int:
@@ -96,29 +98,36 @@ class Broker:
             configuration(self._folder, address, server, self._access, durable=self._durable)
         )
         self._write_access()
-        self._heard = {_READY: asyncio.Event(), _RELOADED: asyncio.Event()}
-        self._process = await asyncio.create_subprocess_exec(
-            *command,
-            "-c",
-            str(config),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C is for the box: it stops the broker when nobody needs it any more.
-            start_new_session=True,
-        )
-        self._listener = asyncio.create_task(self._listen(self._process), name="broker:log")
-        ready = asyncio.create_task(self._heard[_READY].wait())
-        both = {ready, self._listener}
-        await asyncio.wait(both, timeout=START_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
-        started = ready.done()
-        await cancel_and_wait(ready)
-        if not started:
+        log = await self._spawn([*command, "-c", str(config)])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_LIMIT_S):
+                await log.until(lambda: log.running)
+        if not log.running:
             await self.stop()
-            raise BoxError(f"mosquitto does not start on port {self.port}: {self._last_words()}")
+            raise BoxError(f"mosquitto does not start on port {self.port}: {log.last_words()}")
         await asyncio.sleep(_SETTLE_S)
         self._no_more_told = self.authority.on_change(self._rights_changed)
-        self._watcher = asyncio.create_task(self._watch_issued(), name="broker:issued")
+        self._watcher = asyncio.create_task(self._keep_rights(), name="broker:rights")
+
+    async def _spawn(self, command: list[str]) -> BrokerLog:
+        reading, writing = os.pipe()
+        log = BrokerLog(reading)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=writing,
+                # Ctrl-C is for the box: it stops the broker when nobody needs it any more.
+                start_new_session=True,
+            )
+        except OSError:
+            log.close()
+            raise
+        finally:
+            os.close(writing)
+        self._log, self._reloads_wanted = log, 0
+        return log
 
     async def stop(self) -> None:
         """Let the broker write its sessions and end."""
@@ -131,21 +140,21 @@ class Broker:
     async def ended(self) -> None:
         """Wait until the broker ends without being told to.
 
-        Raises what keeps us from its output, or from hearing of new certificates.
+        Raises what keeps us from hearing of new certificates.
         """
         while True:
-            process, watcher, listener = self._process, self._watcher, self._listener
-            if process is None or watcher is None or listener is None:
+            process, watcher = self._process, self._watcher
+            if process is None or watcher is None:
                 await asyncio.sleep(_LOOK_S)
                 continue
-            # Its output ends with it.
-            await asyncio.wait({watcher, listener}, return_when=asyncio.FIRST_COMPLETED)
+            gone = asyncio.create_task(process.wait(), name="broker:end")
+            try:
+                await asyncio.wait({watcher, gone}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancel_and_wait(gone)
             if self._process is process:
-                for task in (watcher, listener):
-                    if task.done():
-                        task.result()
-                await process.wait()
-            if self._process is process:
+                if watcher.done():
+                    watcher.result()
                 return
 
     async def grant(self, grants: Mapping[str, str]) -> None:
@@ -155,17 +164,15 @@ class Broker:
 
     async def reload(self) -> None:
         """Write the rights again and return when they count."""
-        reloaded = self._heard.get(_RELOADED)
-        if reloaded is not None:
-            reloaded.clear()
         self._rights_changed()
-        if reloaded is None or not self.pid:
+        log, wanted = self._log, self._reloads_wanted
+        if log is None:
             return
         try:
             async with asyncio.timeout(RELOAD_LIMIT_S):
-                await reloaded.wait()
+                await log.until(lambda: log.reloads >= wanted)
         except TimeoutError:
-            raise BoxError(f"mosquitto does not read its rights: {self._last_words()}") from None
+            raise BoxError(f"mosquitto does not read its rights: {log.last_words()}") from None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -194,39 +201,39 @@ class Broker:
         except TimeoutError:
             process.kill()
             await process.wait()
-        if self._watcher is not None:
-            self._watcher.cancel()
-        helpers = [task for task in (self._listener, self._watcher) if task is not None]
-        self._listener = self._watcher = None
-        if helpers:
-            # What ended one of them was raised by `ended`.
-            await asyncio.wait(helpers)
-
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the last lines that the broker says; a full pipe would stop it."""
-        stream = process.stderr
-        while stream is not None and (line := await stream.readline()):
-            said = line.decode(errors="replace").rstrip()
-            self._lines.append(said)
-            for part, event in self._heard.items():
-                if part in said:
-                    event.set()
-
-    def _last_words(self) -> str:
-        errors = [line for line in self._lines if "Error" in line]
-        return (errors or list(self._lines) or ["it says nothing"])[-1]
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+            # What ended it was raised by `ended`.
+            await asyncio.wait({watcher})
+        if self._log is not None:
+            self._log.close()
 
     def _rights_changed(self) -> None:
-        """Write the rights; the broker reads them before it answers another packet."""
-        self._write_access()
-        process = self._process
-        if process is not None and process.returncode is None:
-            process.send_signal(signal.SIGHUP)
+        """Write the rights and have them read; from any thread: certificates are issued in some."""
+        with self._writing:
+            self._write_access()
+            if self._log is not None:
+                # What it says from here on, it says after this was written.
+                self._log.read()
+                self._reloads_wanted = self._log.reloads + 1
+                self._ask()
 
-    async def _watch_issued(self) -> None:
+    def _ask(self) -> None:
+        # Before it runs, the signal would end it; the watcher asks again then.
+        if self._process is not None and self._watcher is not None and self.pid:
+            self._asked_s = time.monotonic()
+            self._process.send_signal(signal.SIGHUP)
+
+    async def _keep_rights(self) -> None:
+        """Tell of certificates that another process issued; ask again where a signal was lost."""
         folder, seen, settled = self.authority.issued_folder, 0, True
         while True:
-            await asyncio.sleep(_LOOK_FOR_ISSUED_S)
+            await asyncio.sleep(_LOOK_AFTER_RIGHTS_S)
+            with self._writing:
+                unread = self._log is not None and self._log.reloads < self._reloads_wanted
+                if unread and time.monotonic() - self._asked_s > _ASK_AGAIN_S:
+                    self._ask()
             changed = folder.stat().st_mtime_ns if folder.exists() else 0
             # Looked at once more after a change: two of them may have the same time.
             if changed == seen and settled:
@@ -236,13 +243,11 @@ class Broker:
                 self._rights_changed()
 
     def _write_access(self) -> None:
-        # A certificate may be issued in a thread.
-        with self._writing:
-            self._written = self.authority.issued()
-            new = self._folder / "access.new"
-            new.touch(mode=0o600)
-            new.write_text(access_list(self._written, self._grants))
-            new.replace(self._access)
+        self._written = self.authority.issued()
+        new = self._folder / "access.new"
+        new.touch(mode=0o600)
+        new.write_text(access_list(self._written, self._grants))
+        new.replace(self._access)
 
 
 def free_port() -> int:

@@ -202,6 +202,20 @@ async def test_after_a_crash_the_cloud_is_subscribed_again(tmp_path):
         await asyncio.wait_for(arrives(), 10)
 
 
+async def test_rights_given_while_it_reads_the_former_ones_count_too(tmp_path):
+    # mosquitto forgets a signal that comes while it reads; so many users take it half a second.
+    async with running_broker(tmp_path) as broker:
+        await broker.grant({f"user-{number}": f"thing-{number}" for number in range(2500)})
+        newest = broker.authority.issue(THING)
+        await broker.reload()
+        async with client(broker, THING, certificate=newest) as (thing, heard):
+            await thing.subscribe([f"firedetect/{THING}/down"])
+            await thing.publish(f"firedetect/{THING}/alert", b"{}")
+            async with client(broker, "cloud") as (cloud, _):
+                await cloud.publish(f"firedetect/{THING}/down", b"{}")
+                await until(lambda: heard, "the newest thing hears")
+
+
 async def test_a_durable_session_survives_a_crash(tmp_path):
     async with running_broker(tmp_path, durable=True) as broker:
         # Both before the first leaves: new rights would end what is queued for whoever is absent.
