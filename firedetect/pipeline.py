@@ -23,6 +23,7 @@ from firedetect.features.vector import COLUMNS
 from firedetect.model.guard import GuardedModel, RowScorer
 from firedetect.readings import (
     AirReading,
+    ClockSet,
     Co2Reading,
     Command,
     Event,
@@ -133,14 +134,15 @@ class Pipeline:
         self._model = GuardedModel(scorer)
 
     @property
-    def baseline_known(self) -> bool:
-        """Whether the clean-air baseline of the gas board has been commissioned or learnt."""
-        return not self._perception.features.films.clean_air.learning
+    def baselines_known(self) -> int:
+        """How many baselines of clean air have been commissioned or learnt."""
+        features = self._perception.features
+        return (not features.films.clean_air.learning) + (not features.co2_baseline.learning)
 
     def remembered(self, t_ns: int) -> Restored:
         """Return what must survive a restart."""
-        alarm, films = self._judge.alarm, self._perception.features.films
-        stored = films.stored()
+        alarm, features = self._judge.alarm, self._perception.features
+        stored = features.films.stored()
         return Restored(
             t_ns,
             level=alarm.level,
@@ -150,7 +152,8 @@ class Pipeline:
             reasons=alarm.reasons,
             gas_baseline=stored[0] if stored else None,
             gas_tracked=stored[1] if stored else None,
-            gas_activity=films.activity.stored(),
+            gas_activity=features.films.activity.stored(),
+            co2_clean_ppm=features.co2_clean_ppm,
         )
 
     def _fold(self, event: Event) -> Answer | None:
@@ -178,17 +181,24 @@ class Pipeline:
             case Started():
                 self._reporter.start(event)
                 self._perception.health.configure(event.t_ns, event.streams)
+            case ClockSet():
+                self._reporter.set_clock(event.t_ns, event.wall_ns)
             case SettingsChanged():
                 self._settings = event.decision
                 self._judge.configure(event.decision)
             case Restored():
                 self._judge.alarm.restore(event)
                 self._perception.restore(event)
-            case GasCalibrated():
-                self._perception.calibrate_gas(event)
             case MaskApproved():
                 mask, wall_ns = self._perception.features.mask, self._reporter.wall_ns(event.t_ns)
                 mask.approve(event.limit_c, event.approved_wall_ns, wall_ns)
+            case _:
+                self._note(event)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case GasCalibrated():
+                self._perception.calibrate_gas(event)
             case SensorOpened():
                 self._perception.opened(event)
             case SystemTrouble(active=True):

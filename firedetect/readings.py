@@ -4,6 +4,7 @@ Readings, failed reads, ticks, commands and settings are all events, so a record
 events and a test is one too. Arrays are never changed after they were put into an event.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -85,6 +86,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set; from here on `wall_ns` (since 1970) belongs to `t_ns`."""
+
+    t_ns: int
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChanged:
     """New decision settings, already validated; they hold from the next event on."""
 
@@ -109,9 +118,10 @@ class FilmActivity:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was remembered over a restart: a latched alarm with its last event, the gas board.
+    """What was remembered over a restart: a latched alarm with its last event, clean air.
 
-    That is its baseline, where drift had taken it, and how much its films moved.
+    Of the gas board that is its baseline, where drift had taken it, and how much its films moved;
+    `co2_clean_ppm` is what the CO2 sensor took for clean air, NaN where nothing was learnt.
     """
 
     t_ns: int
@@ -123,6 +133,7 @@ class Restored:
     gas_baseline: GasBaseline | None = None
     gas_tracked: GasBaseline | None = None
     gas_activity: FilmActivity | None = None
+    co2_clean_ppm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,6 +293,7 @@ class Command:
 
 Event: TypeAlias = (
     Started
+    | ClockSet
     | SettingsChanged
     | Restored
     | SensorOpened

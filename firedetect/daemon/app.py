@@ -17,6 +17,7 @@ from firedetect.daemon.remember import Memory, approved_mask, open_memory, resto
 from firedetect.daemon.remote.config import RemoteConfig
 from firedetect.daemon.served import served
 from firedetect.daemon.supervise import supervise
+from firedetect.daemon.wall_clock import follow_wall_clock
 from firedetect.errors import FiredetectError
 from firedetect.readings import Sensor, SettingsChanged, Started, Stream, SystemTrouble
 from firedetect.sensors.base import Hearing
@@ -123,6 +124,7 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
             acquire, spec, driver, parts.queue, clock, interval_s
         )
     tasks["tick"] = partial(tick, parts.queue, clock)
+    tasks["clock"] = partial(follow_wall_clock, parts.queue, clock, parts.troubles.report)
     tasks["detect"] = parts.detector.run
     if parts.siren is not None:
         tasks["outputs"] = parts.siren.run

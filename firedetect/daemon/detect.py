@@ -56,7 +56,7 @@ class Detector:
     _dropped: int = 0
     _late: bool = False
     _late_ns: int = 0
-    _baseline_kept: bool = False
+    _baselines_kept: int = 0
     _lost: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -178,8 +178,8 @@ class Detector:
             self._kept_ns = t_ns
         due = t_ns - self._kept_ns > REMEMBER_EVERY_S * NS_PER_S
         # A clean-air baseline that was just learnt must not be learnt again in smoke.
-        learnt = self.pipeline.baseline_known and not self._baseline_kept
-        self._baseline_kept |= learnt
+        learnt = self.pipeline.baselines_known > self._baselines_kept
+        self._baselines_kept = self.pipeline.baselines_known
         if self.keeper is not None and (due or learnt or self.keeper.unsaved):
             self._kept_ns = t_ns
             await self.keeper.keep(self.pipeline.remembered(t_ns))

@@ -121,11 +121,12 @@ class Perception:
         self.features.films.activity.begin()
 
     def restore(self, event: Restored) -> None:
-        """Take what was remembered of the gas board over a restart."""
+        """Take what was remembered of clean air and of the gas board over a restart."""
         if event.gas_baseline is not None:
             self.features.commission(event.gas_baseline, event.gas_tracked)
         if event.gas_activity is not None:
             self.features.films.activity.restore(event.gas_activity)
+        self.features.restore_co2(event.co2_clean_ppm)
 
     @property
     def troubles(self) -> tuple[str, ...]:

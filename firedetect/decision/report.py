@@ -33,16 +33,22 @@ class Reporter:
         self._judge = judge
         self._health = health
         self._started = Started(0, "firedetect", 0, 0, ())
+        self._wall_offset_ns = 0
         self._taken = 0
         self._shown: _Shown | None = None
 
     def start(self, event: Started) -> None:
         """Take the device's name, its boot and the wall-clock time at the start."""
         self._started = event
+        self.set_clock(event.t_ns, event.wall_ns)
+
+    def set_clock(self, t_ns: int, wall_ns: int) -> None:
+        """Take the wall-clock time that belongs to a moment, as it is known from now on."""
+        self._wall_offset_ns = wall_ns - t_ns
 
     def wall_ns(self, t_ns: int) -> int:
         """Return the wall-clock time of a moment."""
-        return self._started.wall_ns + t_ns - self._started.t_ns
+        return self._wall_offset_ns + t_ns
 
     @property
     def next_id(self) -> str:

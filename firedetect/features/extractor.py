@@ -135,12 +135,23 @@ class FeatureExtractor:
 
     def co2(self, event: Co2Reading, *, quiet: bool) -> None:
         """Fold a CO2 concentration; values that no air has are unknown."""
-        valid = 0.0 < event.co2_ppm <= 40_000.0
+        valid = _is_co2(event.co2_ppm)
         self.co2_ppm = event.co2_ppm if valid else math.nan
         if valid:
             self.co2_baseline.add(event.t_ns, (math.log(event.co2_ppm),), quiet=quiet)
             self._co2.add(event.t_ns, event.co2_ppm)
             self._fold_gas(event.t_ns, event.co2_ppm, _GAS_FROM_CO2)
+
+    @property
+    def co2_clean_ppm(self) -> float:
+        """What is taken for clean air; NaN while it is being learnt."""
+        tracked = None if self.co2_baseline.learning else self.co2_baseline.tracked
+        return math.nan if tracked is None else math.exp(tracked[0])
+
+    def restore_co2(self, clean_ppm: float) -> None:
+        """Take what was clean air before a restart: what fills the room now may be smoke."""
+        if _is_co2(clean_ppm):
+            self.co2_baseline.commission((math.log(clean_ppm),))
 
     def air(self, event: AirReading) -> None:
         """Fold air temperature and humidity."""
@@ -234,3 +245,7 @@ class FeatureExtractor:
 
 def _is_air(temp_c: float) -> bool:
     return INVALID_BELOW_C <= temp_c <= INVALID_ABOVE_C
+
+
+def _is_co2(ppm: float) -> bool:
+    return 0.0 < ppm <= 40_000.0

@@ -13,11 +13,12 @@ NOTHING: Final[NDArray[np.float64]] = np.empty(0)
 
 
 class HotMask:
-    """The mask in force; `trouble` says why an approved one is not."""
+    """The mask that was approved; `trouble` says why it is not in force."""
 
     def __init__(self) -> None:
         self.trouble = ""
         self._limit_c: NDArray[np.float32] | None = None
+        self._in_force = False
         self._approved_ns = 0
 
     def approve(self, limit_c: NDArray[np.float32], approved_wall_ns: int, wall_ns: int) -> None:
@@ -27,18 +28,19 @@ class HotMask:
         self.age(wall_ns)
 
     def age(self, wall_ns: int) -> None:
-        """End a mask that is too old; one of the future too: the clock is wrong then."""
+        """Use no mask that is too old; nor one of the future, until the clock is set right."""
         if self._limit_c is None:
             return
         age_ns = wall_ns - self._approved_ns
-        if 0 <= age_ns < EXPIRES_DAYS * _DAY_NS:
-            return
-        self._limit_c = None
-        self.trouble = "mask:expired" if age_ns > 0 else "mask:approved-in-the-future"
+        self._in_force = 0 <= age_ns < EXPIRES_DAYS * _DAY_NS
+        if self._in_force:
+            self.trouble = ""
+        else:
+            self.trouble = "mask:expired" if age_ns > 0 else "mask:approved-in-the-future"
 
     def hide(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
         """Make what is allowed NaN, in place; return the values (°C) that were hidden."""
-        if self._limit_c is None:
+        if self._limit_c is None or not self._in_force:
             return NOTHING
         hidden = image <= self._limits(image.shape)
         values = image[hidden]

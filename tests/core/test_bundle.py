@@ -142,11 +142,13 @@ def test_a_missing_folder_is_refused(tmp_path):
     refuse(tmp_path / "file", "Not a directory")
 
 
+@pytest.mark.fault("F28")
 def test_another_schema_is_refused_with_both_names(folder):
     change(folder, schema_id="feedbeef")
     refuse(folder, "manifest.json", "feedbeef", SCHEMA_ID)
 
 
+@pytest.mark.fault("F28")
 @pytest.mark.parametrize(
     "features", [COLUMNS[::-1], COLUMNS[:-1], (*COLUMNS, "more"), (), ("x", *COLUMNS[1:])]
 )
@@ -187,6 +189,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(folder, content):
     refuse(folder, "manifest.json")
 
 
+@pytest.mark.fault("F27")
 def test_a_model_of_another_hash_is_refused(folder):
     with (folder / "model.ubj").open("ab") as file:
         file.write(b"x")
@@ -242,6 +245,7 @@ def test_golden_rows_of_a_wrong_form_are_refused(folder, pristine, part, evidenc
     refuse(folder, evidence)
 
 
+@pytest.mark.fault("F31")
 def test_a_model_that_misses_its_canaries_is_refused(folder, pristine):
     quiet, fire = row(-2.0), row(2.0)
     change(folder, canary={"fire": quiet, "quiet": quiet})
@@ -283,6 +287,7 @@ def victim(pristine, tmp_path_factory):
     return shutil.copytree(pristine.path, tmp_path_factory.mktemp("victim") / "bundle")
 
 
+@pytest.mark.fault("F27")
 @settings(
     max_examples=100 if JIT else 30,
     deadline=None,

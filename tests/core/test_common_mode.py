@@ -108,6 +108,7 @@ def ramp(second):
     return 1.0 - 0.3 * min(max(second - 20, 0) / 60.0, 1.0) if second < 200 else 1.0
 
 
+@pytest.mark.fault("F19")
 def test_f19_a_droop_of_the_supply_is_told_in_time_and_ends_in_time(say):
     heard, pipeline = life(ramp, 280)
     told = [second for second, outcome in heard if TROUBLE in outcome.troubles]
@@ -127,6 +128,7 @@ def test_f19_a_droop_of_the_supply_is_told_in_time_and_ends_in_time(say):
     assert max(rate for rate in rates if not math.isnan(rate)) < 0.5
 
 
+@pytest.mark.fault("F19")
 def test_f19_the_array_alarms_during_the_fault():
     heard, _ = life(ramp, 140, hot=range(120, 125))
     at_fire = [outcome for second, outcome in heard if second == 121]

@@ -24,6 +24,7 @@ from firedetect.contract.telemetry import STEP, TelemetryBatch, packed, unpacked
 from firedetect.features.vector import COLUMNS
 
 
+@pytest.mark.fault("F55")
 @pytest.mark.parametrize(
     ("topic", "payload", "why"),
     [
@@ -77,6 +78,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.fault("F73")
 @given(JSON)
 def test_no_document_raises(document):
     assert isinstance(refused_state(document), str)
@@ -87,6 +89,7 @@ def test_no_document_raises(document):
         assert not isinstance(found, Problem) or str(found)
 
 
+@pytest.mark.fault("F73")
 @given(JSON, st.sampled_from(["install-model", "calibrate", "collect-recording", "drill"]))
 def test_no_job_raises(value, op):
     for key in ("duration_s", "url", "what", "sha256", "upload_url", "v"):

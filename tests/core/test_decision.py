@@ -86,10 +86,12 @@ def test_a_higher_score_is_never_judged_lower(scores, extra):
     assert scored(higher).level >= scored(scores).level
 
 
+@pytest.mark.fault("F67")
 def test_every_alarm_state_meets_every_input():
     assert set(ALARM_TABLE) == {(s, i) for s in AlarmState for i in AlarmInput}
 
 
+@pytest.mark.fault("F67")
 def test_only_a_reset_clears_an_alarm():
     for (state, happened), step in ALARM_TABLE.items():
         if state is not AlarmState.CLEAR and happened is not AlarmInput.RESET:
@@ -126,6 +128,7 @@ def test_a_warning_does_not_latch():
     assert alarm.state is AlarmState.CLEAR
 
 
+@pytest.mark.fault("F44", "F59")
 def test_silence_ends_by_itself_and_never_lasts_longer_than_ten_minutes():
     alarm = alarm_at(Level.ALERT)
     assert not alarm.silence(command(CommandAction.SILENCE, 0.0, duration_s=1e9))
@@ -135,6 +138,7 @@ def test_silence_ends_by_itself_and_never_lasts_longer_than_ten_minutes():
     assert alarm.state in AUDIBLE
 
 
+@pytest.mark.fault("F59")
 def test_a_rising_level_breaks_the_silence():
     alarm = alarm_at(Level.ALERT)
     alarm.silence(command(CommandAction.SILENCE))
@@ -142,6 +146,7 @@ def test_a_rising_level_breaks_the_silence():
     assert alarm.state is AlarmState.SOUNDING
 
 
+@pytest.mark.fault("F59")
 def test_an_emergency_is_not_silenced_from_afar():
     alarm = alarm_at(Level.EMERGENCY)
     assert alarm.silence(command(CommandAction.SILENCE, source=CommandSource.REMOTE))
@@ -164,6 +169,7 @@ def test_there_is_nothing_to_acknowledge_without_an_alarm():
     assert alarm.reset()
 
 
+@pytest.mark.fault("F44")
 def test_a_restart_restores_the_alarm_but_no_silence():
     alarm = Alarm(DecisionSettings())
     alarm.restore(Restored(0, Level.EMERGENCY, "i", "e", True, ("H3",)))
@@ -177,6 +183,7 @@ def test_a_restart_restores_the_alarm_but_no_silence():
     assert quiet.state is AlarmState.CLEAR
 
 
+@pytest.mark.fault("F68")
 def test_a_drill_ends_by_itself():
     alarm = Alarm(DecisionSettings())
     assert not alarm.start_drill(command(CommandAction.DRILL, 0.0, duration_s=1e9))
@@ -242,7 +249,7 @@ class AlarmLife(RuleBasedStateMachine):
             assert self.t_s * NS < self.alarm._silent_until_ns <= (self.t_s + 600) * NS
 
 
-TestAlarmLife = AlarmLife.TestCase
+TestAlarmLife = pytest.mark.fault("F67")(AlarmLife.TestCase)
 
 
 def test_every_health_meets_every_trust():
@@ -343,6 +350,7 @@ def test_no_drill_begins_while_there_is_a_real_alarm():
     assert not alarm.start_drill(command(CommandAction.DRILL, 1.0, duration_s=600.0))
 
 
+@pytest.mark.fault("F68")
 def test_a_real_alarm_ends_a_drill():
     alarm = Alarm(DecisionSettings())
     alarm.start_drill(command(CommandAction.DRILL, 0.0, duration_s=600.0))

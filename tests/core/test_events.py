@@ -17,6 +17,7 @@ from firedetect.contract.settings import Confirmation, DecisionSettings, HardLim
 from firedetect.readings import (
     SUBPAGE_WORDS,
     AirReading,
+    ClockSet,
     Co2Reading,
     Command,
     CommandAction,
@@ -95,6 +96,7 @@ images = st.sampled_from([(24, 32), (120, 160)]).flatmap(
 )
 
 STRATEGIES = {
+    ClockSet: st.builds(ClockSet, times, times),
     Started: st.builds(
         Started,
         times,
@@ -115,6 +117,7 @@ STRATEGIES = {
         st.none() | baselines,
         st.none() | baselines,
         st.none() | activities,
+        numbers,
     ),
     SensorOpened: st.builds(
         SensorOpened,
@@ -188,6 +191,7 @@ ONE_OF_EACH = [
     ScoreOverrun(NS, 0.25),
     GasCalibrated(NS, GasBaseline(no2=400.0, c2h5oh=401.0, voc=402.0, co=403.5)),
     MaskApproved(NS, np.full((24, 32), np.nan, dtype=np.float32), NS << 30),
+    ClockSet(NS, NS << 30),
     Tick(NS),
     Command(2 * NS, CommandAction.SILENCE, CommandSource.REMOTE, "c-1", 30.0),
     Command(2 * NS, CommandAction.RESET),
@@ -317,6 +321,7 @@ def test_what_is_no_event_is_refused(name, values):
         decode(name, values)
 
 
+@pytest.mark.fault("F73")
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from([*EVENT_TYPES, "Fire"]),

@@ -161,6 +161,7 @@ def test_after_a_rollback_the_same_bundle_may_come_again(store, world, library):
     assert used(store) == "2.0.0"
 
 
+@pytest.mark.fault("F34")
 def test_a_bundle_that_does_not_prove_itself_is_left_at_the_third_start(store, world, library):
     store.confirm(install(store, world, library, "v2").hash)
     install(store, world, library, "v3")
@@ -182,6 +183,7 @@ def test_a_start_that_cannot_be_counted_does_not_use_an_unproven_bundle(store, w
     assert start_model(store).scorer.version == "3.0.0"
 
 
+@pytest.mark.fault("F26", "F27")
 @pytest.mark.parametrize("how", ["gone", "damaged", "exchanged"])
 def test_a_lost_bundle_gives_way_to_its_predecessor_then_to_the_shipped_one(
     store, world, library, how
@@ -211,6 +213,7 @@ def test_an_unproven_bundle_that_is_lost_is_left_for_good(store, world, library)
     assert start_model(store).trouble == ""
 
 
+@pytest.mark.fault("F26")
 def test_without_any_bundle_the_hard_rules_work_alone(tmp_path):
     chosen = start_model(ModelStore(tmp_path / "models", shipped=tmp_path / "none"))
     assert (chosen.scorer, chosen.path) == (None, None)
@@ -319,6 +322,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("F60")
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_bundle_is_refused_and_changes_nothing(store, world, library, tmp_path, case):
     source, spoil, evidence = REFUSED[case]
@@ -343,6 +347,7 @@ def test_a_bundle_that_is_active_but_not_in_use_is_tried_and_used(store, world, 
     assert (again.hash, store.named[0].hash) == (installed.hash, installed.hash)
 
 
+@pytest.mark.fault("F60")
 def test_a_bad_archive_is_refused(store, world, library, tmp_path):
     (tmp_path / "a.zip").write_bytes(b"x" * 100)
     with pytest.raises(BundleError, match=r"a\.zip: is no zip archive"):

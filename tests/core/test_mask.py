@@ -13,7 +13,16 @@ from firedetect.config import HotMask
 from firedetect.contract.level import Level
 from firedetect.features.mask import EXPIRES_DAYS
 from firedetect.pipeline import Pipeline
-from firedetect.readings import MaskApproved, Restored, Sensor, Started, Stream, ThermalImage, Tick
+from firedetect.readings import (
+    ClockSet,
+    MaskApproved,
+    Restored,
+    Sensor,
+    Started,
+    Stream,
+    ThermalImage,
+    Tick,
+)
 
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
@@ -202,6 +211,15 @@ def test_a_mask_ends_while_the_detector_runs():
     assert site.see(5, room(190.0)).troubles == ("model:none",)
     site.feed(Tick(11 * NS))
     assert "mask:expired" in site.last.troubles
+
+
+def test_a_mask_counts_again_once_the_clock_was_set():
+    site = Site(approved_ns=WALL_NS + 3600 * NS)
+    assert site.see(5, room()).troubles == ("model:none", "mask:approved-in-the-future")[::-1]
+    site.feed(ClockSet(6 * NS, WALL_NS + 7200 * NS))
+    site.feed(Tick(7 * NS))
+    assert site.see(5, room(190.0)).troubles == ("model:none",)
+    assert site.last.level is Level.NORMAL
 
 
 def test_an_image_of_a_finer_array_is_masked_in_the_same_places():

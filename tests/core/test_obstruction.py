@@ -34,6 +34,7 @@ class Lens:
         return there, gone
 
 
+@pytest.mark.fault("F12")
 def test_a_lens_that_is_covered_is_told_within_the_hour_and_free_again_at_once():
     lens = Lens(commissioned_c=0.85)
     assert lens.see(5, 0.85) == (None, 0)
@@ -52,6 +53,7 @@ def test_a_quiet_but_structured_night_is_no_trouble():
     assert Lens(0.85).see(40, 0.3) == (None, 0)
 
 
+@pytest.mark.fault("F12")
 def test_the_detector_tells_it():
     pipeline = Pipeline(None)
     streams = (Stream(Sensor.THERMAL, 1e6),)

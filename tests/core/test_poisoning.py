@@ -88,6 +88,7 @@ class Life:
         return Tick(self.t_ns + NS)
 
 
+@pytest.mark.fault("F22")
 def test_a_board_poisoned_to_a_tenth_is_told_within_a_month_and_watches_on(say):
     life = Life(Home()).live(20)
     life.live(29, gain=0.1)
@@ -102,6 +103,7 @@ def test_a_board_poisoned_to_a_tenth_is_told_within_a_month_and_watches_on(say):
     assert not life.told[-1]
 
 
+@pytest.mark.fault("F22")
 def test_one_poisoned_film_of_four_is_enough():
     life = Life(Home(3)).live(15)
     assert any(life.live(20, gain=(1.0, 1.0, 0.1, 1.0)).told)

@@ -126,6 +126,7 @@ def test_a_confirmed_body_may_start_for_ever(slots):
     assert slots.active() == Slot(1, True, 0, body(1))
 
 
+@pytest.mark.fault("F43")
 @pytest.mark.parametrize(
     "how",
     ["flip", b"", b"{", b"[]", b"null", b"{}", b"[" * 50_000, b"\xff", b" " * (MAX_BYTES + 1)],
@@ -155,6 +156,7 @@ def test_both_damaged_is_nothing_and_told(slots, tmp_path):
     assert slots.propose(body(3)) == slots.active()
 
 
+@pytest.mark.fault("F43")
 @pytest.mark.parametrize("field", ["sequence", "confirmed", "starts", "body"])
 def test_every_field_is_covered_by_the_hash(slots, tmp_path, field):
     slots.propose(body(1))
@@ -197,6 +199,7 @@ def prepared(folder, before):
     return slots
 
 
+@pytest.mark.fault("F41")
 @settings(max_examples=150, deadline=None, database=None)
 @given(before=BEFORE, action=st.sampled_from(sorted(ACTIONS)), step=st.integers(0, 3))
 def test_a_crash_at_any_step_leaves_old_or_new(tmp_path_factory, before, action, step):

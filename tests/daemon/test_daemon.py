@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,8 +42,8 @@ NS = 1_000_000_000
 class Site:
     """A daemon on an emulated bus; `at` maps seconds to what happens to the bus then."""
 
-    def __init__(self, folder, scenario, **settings):
-        self.clock = ManualClock()
+    def __init__(self, folder, scenario, *, clock=None, **settings):
+        self.clock = clock or ManualClock()
         self.settings = Settings(device=DeviceSettings(data_dir=folder), **settings)
         self.bus = emulated_port(find_episode(scenario), self.settings, self.clock)
         self.outcomes = []
@@ -120,6 +121,7 @@ def test_a_bus_too_slow_for_any_rate_is_told_and_the_gas_goes_on(tmp_path):
     assert (last.health, last.troubles) == (Health.DEGRADED, ("thermal:bus-too-slow",))
 
 
+@pytest.mark.fault("F15", "F24")
 def test_dead_devices_that_hold_the_bus_for_a_second_each_leave_the_array_its_fire(tmp_path, say):
     def time_out(bus):
         for address in (0x08, 0x62, 0x76):
@@ -149,6 +151,7 @@ def test_a_data_folder_that_is_deleted_beneath_the_detector_is_a_trouble(tmp_pat
     assert "deleted or replaced" in told[0]
 
 
+@pytest.mark.fault("F40")
 def test_a_data_folder_that_cannot_be_used_stops_no_alarm(tmp_path):
     (tmp_path / "file").write_text("")
     site = Site(tmp_path / "file" / "var", "waste-bin")
@@ -159,6 +162,7 @@ def test_a_data_folder_that_cannot_be_used_stops_no_alarm(tmp_path):
     assert all(int(event_id.split("-")[1]) > 1_700_000_000 for event_id in ids)
 
 
+@pytest.mark.fault("F26")
 def test_a_missing_model_leaves_the_hard_rules_and_a_trouble(tmp_path):
     site = Site(tmp_path, "waste-bin", model=ModelSettings(bundle=tmp_path / "none"))
     site.run(80.0)
@@ -171,6 +175,7 @@ def test_a_missing_model_leaves_the_hard_rules_and_a_trouble(tmp_path):
     assert last.health is Health.OK
 
 
+@pytest.mark.fault("F63")
 def test_an_alarm_comes_back_after_a_restart_with_its_incident_and_its_baseline(tmp_path):
     first = Site(tmp_path, "waste-bin")
     first.run(60.0)
@@ -187,6 +192,126 @@ def test_an_alarm_comes_back_after_a_restart_with_its_incident_and_its_baseline(
     store.close()
 
 
+@pytest.mark.fault("F63")
+@pytest.mark.slow
+def test_a_detector_whose_supply_is_cut_again_and_again_goes_on_as_it_was(tmp_path, say):
+    """Each cut is a copy of the folder as it is at that moment, on which the next life begins."""
+    folder, cuts, latest_s = tmp_path / "0", 200, 0.0
+    rng = np.random.default_rng(63)
+    incidents = set()
+    for number in range(1, cuts + 1):
+        # The third life has the fire.
+        site = Site(folder, "waste-bin" if number == 3 else "quiet-room")
+        folder = tmp_path / str(number)
+        kept = []
+
+        def cut(_bus, old=site.settings.device.data_dir, new=folder, site=site, kept=kept):
+            shutil.copytree(old, new, ignore=lambda *_: {"lock"})
+            kept.append(site.outcomes[-1])
+
+        life_s = 60.0 if number == 3 else 4.0
+        site.run(life_s, {life_s - rng.uniform(0.5, 2.0): cut})
+        latest_s = max(latest_s, next(o.t_s for o in site.outcomes if seen(o)))
+        assert site.outcomes[-1].level is (Level.EMERGENCY if number >= 3 else Level.NORMAL)
+        assert "database" not in str(site.outcomes[-1].troubles)
+        incidents |= {o.incident_id for o in site.outcomes if o.incident_id}
+        assert kept
+    say(f"{cuts} cuts of the supply: the first image is judged after {latest_s:.2f} s of a life")
+    assert len(incidents) == 1
+    assert latest_s < 5.0
+
+
+def seen(outcome):
+    """Whether an image was judged."""
+    return bool(outcome.features) and outcome.features["t_max"] == outcome.features["t_max"]
+
+
+class JumpingClock(ManualClock):
+    """A clock whose wall time is `off_s` from the one that it should show."""
+
+    def __init__(self, off_s=0.0):
+        super().__init__()
+        self.off_s = off_s
+
+    def wall_ns(self):
+        return super().wall_ns() + round(self.off_s * NS)
+
+
+def course(site):
+    """What happened and under which names; the wall clock has no part in it."""
+    return [
+        (o.t_s, o.level, o.current, o.event_id, o.incident_id, o.troubles) for o in site.outcomes
+    ]
+
+
+@pytest.mark.fault("F45")
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0, 10 * 365.0 * 86400.0])
+def test_a_wall_clock_that_jumps_in_a_fire_changes_nothing(tmp_path, jump_s):
+    steady, jumping = (
+        Site(tmp_path / name, "waste-bin", clock=JumpingClock(7200.0))
+        for name in ("steady", "jumping")
+    )
+
+    def jump(_bus):
+        jumping.clock.off_s += jump_s
+
+    steady.run(60.0)
+    jumping.run(60.0, {20.0: jump, 50.0: jump})
+    assert course(jumping) == course(steady)
+    assert steady.outcomes[-1].level is Level.EMERGENCY
+    waiting = []
+    for site in (steady, jumping):
+        store = Store(site.settings.device.data_dir / "firedetect.db")
+        waiting.append([(m.event_id, m.kind) for m in store.waiting()])
+        store.close()
+    assert waiting[0] == waiting[1]
+
+
+@pytest.mark.fault("F45")
+def test_a_wall_clock_that_loses_its_time_in_a_fire_is_a_trouble_and_changes_nothing(tmp_path):
+    steady, losing = (
+        Site(tmp_path / name, "waste-bin", clock=JumpingClock()) for name in ("steady", "losing")
+    )
+
+    def jump(_bus):
+        losing.clock.off_s -= CLOCK_SET_S
+
+    steady.run(60.0)
+    losing.run(60.0, {20.0: jump})
+    rises = [
+        [(o.t_s, o.level) for before, o in pairwise(site.outcomes) if o.level > before.level]
+        for site in (steady, losing)
+    ]
+    assert rises[0] == rises[1]
+    assert losing.outcomes[-1].level is Level.EMERGENCY
+    assert losing.outcomes[-1].troubles == ("clock:never set",)
+
+
+def test_a_clock_that_is_set_after_the_start_dates_what_is_told_from_then_on(tmp_path):
+    site = Site(tmp_path, "waste-bin", clock=JumpingClock(-CLOCK_SET_S))
+
+    def set_clock(_bus):
+        site.clock.off_s = 0.0
+
+    site.run(60.0, {15.0: set_clock})
+    troubles = [(o.t_s, o.troubles) for o in site.outcomes]
+    assert ("clock:never set",) in [names for t_s, names in troubles if 5.0 < t_s < 15.0]
+    assert {names for t_s, names in troubles if t_s > 17.0} == {()}
+    fire = next(o for o in site.outcomes if o.level is Level.EMERGENCY)
+    assert fire.wall_ns == site.clock.wall_ns() - site.clock.monotonic_ns() + fire.t_ns
+
+
+@pytest.mark.fault("F46")
+def test_a_clock_that_was_never_set_delays_nothing(tmp_path):
+    fires = []
+    for name, off_s in (("set", 0.0), ("never-set", -CLOCK_SET_S)):
+        site = Site(tmp_path / name, "waste-bin", clock=JumpingClock(off_s))
+        site.run(60.0)
+        assert next(o.t_s for o in site.outcomes if seen(o)) < 5.0
+        fires.append(next(o.t_s for o in site.outcomes if o.level is Level.EMERGENCY))
+    assert fires[0] == fires[1]
+
+
 def test_the_gas_baseline_is_kept_over_a_restart(tmp_path):
     Site(tmp_path, "quiet-room").run(75.0)
     site = Site(tmp_path, "quiet-room")
@@ -195,6 +320,7 @@ def test_the_gas_baseline_is_kept_over_a_restart(tmp_path):
     assert site.outcomes[-1].features["gas_val"] == pytest.approx(400.0, abs=3.0)
 
 
+@pytest.mark.fault("F69")
 def test_an_array_that_dies_in_a_fire_keeps_the_alarm_and_adds_a_trouble(tmp_path):
     site = Site(tmp_path, "waste-bin")
     site.run(75.0, at={55.0: lambda bus: bus.faults(0x33).fail(errno.EREMOTEIO)})
@@ -205,6 +331,7 @@ def test_an_array_that_dies_in_a_fire_keeps_the_alarm_and_adds_a_trouble(tmp_pat
     assert len({outcome.incident_id for outcome in site.after(55.0)}) == 1
 
 
+@pytest.mark.fault("F02")
 def test_a_lost_array_is_a_trouble_within_five_seconds_and_comes_back_within_ten(tmp_path):
     site = Site(tmp_path, "quiet-room")
     site.run(
@@ -236,6 +363,7 @@ def test_both_sensors_lost_is_blind_with_no_score(tmp_path):
     assert last.troubles == ("gas:no-answer", "thermal:no-answer")
 
 
+@pytest.mark.fault("F01")
 def test_one_failed_transfer_is_retried_and_nobody_hears_of_it(tmp_path):
     site = Site(tmp_path, "quiet-room")
     once = {t: lambda bus: bus.faults(0x33).fail(errno.EIO, times=1) for t in (12.0, 13.0, 14.0)}
@@ -320,6 +448,7 @@ async def run_until(runs, done):
     task.cancel()
 
 
+@pytest.mark.fault("F37")
 async def test_detection_that_falls_behind_is_a_trouble_until_it_has_kept_up():
     clock, queue, heard = ManualClock(monotonic_ns=10 * NS), EventQueue(), []
     late = detector(clock, queue, heard)
@@ -352,6 +481,7 @@ class Tape:
         pass
 
 
+@pytest.mark.fault("F30")
 async def test_late_scores_are_folded_right_behind_their_image_and_set_the_model_aside():
     clock, queue, heard, tape = ManualClock(), EventQueue(), [], Tape()
     slow = detector(clock, queue, heard, scorer=SlowScorer(clock), recorder=tape)

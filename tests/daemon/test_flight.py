@@ -2,17 +2,23 @@
 
 import asyncio
 
-from firedetect.config import Settings
+import numpy as np
+
+from firedetect.config import GasBaseline, Settings
 from firedetect.contract.settings import DecisionSettings
 from firedetect.daemon.models.choose import load_scorer
 from firedetect.daemon.remote.flight import _EVENTS_MAX, _FOLLOWED_MAX, FlightRecorder
 from firedetect.daemon.replay import Overrides, replay
 from firedetect.readings import (
+    ClockSet,
+    GasCalibrated,
+    MaskApproved,
     Restored,
     Sensor,
     SensorOpened,
     SettingsChanged,
     Started,
+    SystemTrouble,
     Tick,
 )
 from firedetect.sensors.recording import RecordingWriter, read_events
@@ -74,7 +80,7 @@ def test_a_change_within_the_minute_stays_where_it_was(tmp_path):
     assert [event.t_ns for event in found] == sorted(event.t_ns for event in found)
     # Of a shorter recording it is the beginning.
     short = recorded(flight, tmp_path / "short.mcap", 5.0)
-    assert told(short[:4]) == told([beginning()[0], changed, beginning()[2], opened])
+    assert told(short[:4]) == told([beginning()[0], beginning()[2], changed, opened])
     assert {event.t_ns // NS for event in short[4:]} == set(range(594, 600))
 
 
@@ -85,7 +91,24 @@ def test_memory_is_bounded_however_fast_events_come():
     for number in range(3 * _EVENTS_MAX):
         flight.heard(Tick(number))
     assert len(flight._events) == _EVENTS_MAX
-    assert set(flight._first.values()) == set(beginning()[:3])
+    assert told(flight.begin(0.0)[:4]) == told(beginning())
+
+
+def test_what_lasts_is_there_however_long_ago_it_was(tmp_path):
+    flight = FlightRecorder()
+    mask = MaskApproved(NS, np.full((24, 32), 90.0, dtype=np.float32), 5)
+    clean = GasCalibrated(2 * NS, GasBaseline(no2=40.0, c2h5oh=70.0, voc=90.0, co=760.0))
+    clock = ClockSet(3 * NS, 1_800_000_000 * NS)
+    disk = SystemTrouble(4 * NS, "disk", active=True, detail="full")
+    late = SystemTrouble(5 * NS, "late", active=True)
+    over = SystemTrouble(6 * NS, "late", active=False)
+    lasting = [mask, clean, clock, disk, late, over]
+    for event in (*beginning(), *lasting, *(Tick(second * NS) for second in range(7, 300))):
+        flight.heard(event)
+    found = recorded(flight, tmp_path / "r.mcap")
+    kept = [event for event in found if event.t_ns and not isinstance(event, Tick)]
+    assert told(kept) == told([mask, clean, clock, disk])
+    assert kept[1:] == [clean, clock, disk]
 
 
 def test_it_goes_on_while_it_is_not_ended():

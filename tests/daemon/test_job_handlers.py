@@ -200,6 +200,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("F60")
 def test_every_bad_bundle_leaves_the_model_in_use(world, tmp_path):
     async def go(clock):
         async with running(tmp_path, clock=clock, **trusting(world)) as site:
@@ -253,6 +254,7 @@ async def test_a_flipped_bit_in_the_archive_is_a_wrong_sha256(world, folder, clo
         assert site.parts.models.version == SHIPPED
 
 
+@pytest.mark.fault("F60")
 @pytest.mark.slow
 @virtually
 async def test_a_model_after_which_health_is_worse_is_taken_back(world, folder, clock):
@@ -292,6 +294,7 @@ async def test_killed_while_proving_the_model_before_is_in_use(world, folder, cl
         assert (await ended(site, "k"))[0] == "SUCCEEDED"
 
 
+@pytest.mark.fault("F60")
 @pytest.mark.slow
 @virtually
 async def test_a_model_that_proved_itself_before_the_link_came_back_stays(world, folder, clock):

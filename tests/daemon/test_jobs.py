@@ -314,6 +314,7 @@ async def test_a_service_that_refuses_everything_is_not_flooded(site):
     await site.stop()
 
 
+@pytest.mark.fault("F58")
 @started
 async def test_a_flood_of_notices_costs_no_more_than_the_answers_take(site):
     for _ in range(1000):

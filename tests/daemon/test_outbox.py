@@ -104,6 +104,7 @@ async def test_messages_wait_by_priority_then_age_until_they_have_arrived(site):
     assert await site.ids() == [8, 1, 2, 3, 4]
 
 
+@pytest.mark.fault("F39")
 @on_disk
 async def test_a_full_disk_keeps_messages_in_memory_and_offers_them(site):
     await site.keep(message(1))
@@ -133,6 +134,7 @@ async def test_what_arrived_while_the_disk_refused_is_not_sent_again(site):
     assert site.store.waiting_count() == 1
 
 
+@pytest.mark.fault("F39")
 @on_disk
 async def test_telemetry_that_no_disk_takes_is_sent_and_what_follows_too(site):
     outbox = site.outbox
@@ -172,6 +174,7 @@ async def test_a_start_goes_on_behind_what_was_sent(site):
     assert await other.batches(3, 9) == []
 
 
+@pytest.mark.fault("F40")
 async def test_a_disk_that_hangs_holds_no_message_and_piles_up_no_work(tmp_path):
     site = Site(tmp_path, SystemClock())
     gate = site.store.gate = threading.Event()
@@ -225,6 +228,7 @@ class UnreadableStore(FailingStore):
         raise sqlite3.DatabaseError("database disk image is malformed")
 
 
+@pytest.mark.fault("F42")
 def test_an_alarm_that_cannot_be_read_back_is_sent_from_memory_and_the_disk_is_said(tmp_path):
     async def go():
         clock, said = ManualClock(), {}

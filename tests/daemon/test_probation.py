@@ -70,6 +70,7 @@ def test_after_a_restart_a_sensor_that_was_lost_before_is_no_complaint(trouble, 
     run_virtual(go(), ManualClock())
 
 
+@pytest.mark.fault("F60")
 @pytest.mark.parametrize("trouble", ["link:lost", "receipt:none", "disk:slow", "gas:warm-up"])
 def test_what_a_change_cannot_cause_is_no_complaint(trouble):
     async def go():

@@ -27,6 +27,7 @@ def outbox(folder):
     return [(event_id, kind, json.loads(payload)) for event_id, kind, payload in rows]
 
 
+@pytest.mark.fault("F32")
 def test_an_alarm_survives_kill_and_restart_under_the_same_incident(tmp_path):
     with Daemon(tmp_path, "--simulate", "waste-bin", env=SENSITIVE) as daemon:
         daemon.wait_for("-> alert")
@@ -114,6 +115,7 @@ def test_sensors_that_do_not_exist_are_trouble_and_never_normal(tmp_path):
     assert outcomes[-1]["troubles"] == ["gas:no-answer", "thermal:no-answer"]
 
 
+@pytest.mark.fault("F33")
 def test_systemd_hears_of_readiness_progress_and_stop(tmp_path):
     address = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

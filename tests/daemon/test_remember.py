@@ -57,6 +57,7 @@ def test_the_first_start_knows_nothing_and_has_no_trouble(tmp_path):
         assert (memory.boot, memory.troubles, event) == (CLOCK_SET_S, {}, Restored(9))
 
 
+@pytest.mark.fault("F45")
 def test_a_database_that_was_lost_gives_no_event_an_id_that_was_used(tmp_path):
     boots = []
     for days in range(3):
@@ -67,6 +68,7 @@ def test_a_database_that_was_lost_gives_no_event_an_id_that_was_used(tmp_path):
     assert boots == sorted(set(boots))
 
 
+@pytest.mark.fault("F46")
 def test_without_a_counter_and_without_a_clock_boots_are_drawn(tmp_path):
     boots = set()
     for number in range(5):
@@ -110,6 +112,7 @@ def test_a_spoilt_boot_counter_loses_neither_the_alarm_nor_the_order_of_ids(tmp_
         assert "boot counter" in memory.troubles["storage"]
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -155,6 +158,7 @@ def test_a_path_that_is_none_ends_no_start(tmp_path):
         assert "storage" in memory.troubles
 
 
+@pytest.mark.fault("F42")
 def test_a_damaged_database_is_said(tmp_path):
     (tmp_path / "firedetect.db").write_bytes(os.urandom(8192))
     with memory_of(tmp_path) as (memory, _):

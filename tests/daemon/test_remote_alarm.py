@@ -190,6 +190,7 @@ def test_a_request_that_is_there_before_the_incident_is_carried_out_with_it(tmp_
     assert site.alarm.reported()["acknowledged"] is True
 
 
+@pytest.mark.fault("F56")
 @pytest.mark.parametrize(
     ("document", "path"),
     [
@@ -218,6 +219,7 @@ def test_a_bad_document_is_answered_and_changes_nothing(document, path):
     assert site.consider(site.ack())["answers"] == {"acknowledge": "done"}
 
 
+@pytest.mark.fault("F59")
 def test_a_silence_lasts_until_its_time_and_at_most_ten_minutes():
     site = Site()
     site.burn()
@@ -275,6 +277,7 @@ def test_a_clock_that_was_never_set_can_judge_no_expiry():
     assert site.consider(site.ack())["acknowledged"] is True
 
 
+@pytest.mark.fault("F59")
 @pytest.mark.parametrize("allowed", [False, True])
 def test_an_emergency_is_silenced_from_afar_only_where_the_device_says_so(allowed):
     site = Site(remote_emergency_silence=allowed)

@@ -261,6 +261,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault("F56")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_document_is_refused_with_path_and_reason_and_changes_nothing(tmp_path, name):
     document, path, reason = BAD[name]
@@ -334,6 +335,7 @@ NEAR = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fault("F56", "F73")
 @settings(max_examples=300, deadline=None)
 @given(st.lists(JSON | NEAR, min_size=1, max_size=3), st.integers(1, 5))
 def test_no_document_raises_or_crosses_a_floor(documents, version):
@@ -553,6 +555,7 @@ async def test_taken_back_goes_to_the_change_before(site):
     await site.stop()
 
 
+@pytest.mark.fault("F34")
 @started
 async def test_two_starts_without_a_confirmation_take_it_back(site):
     site.hear()
@@ -589,6 +592,7 @@ def test_an_unconfirmed_change_is_confirmed_after_a_start(tmp_path):
 # Versions
 
 
+@pytest.mark.fault("F57")
 @started
 async def test_an_older_document_is_refused_and_a_new_shadow_is_not(site):
     for hold_s in (20.0, 30.0, 40.0):
@@ -699,6 +703,7 @@ def test_without_a_disk_nothing_is_adopted(tmp_path):
     run_virtual(go(tmp_path / "file", "cannot be written"), ManualClock())
 
 
+@pytest.mark.fault("F43")
 def test_damaged_slots_are_said_and_the_detectors_own_settings_hold(tmp_path):
     async def go():
         site = Site(tmp_path)
@@ -886,6 +891,7 @@ async def test_a_change_takes_effect_between_two_images_within_two_seconds(tmp_p
         assert {found.health for found in site.outcomes[-20:]} == {Health.OK}
 
 
+@pytest.mark.fault("F56")
 @virtual
 async def test_bad_documents_do_not_touch_the_pipeline(tmp_path, clock):
     async with running(tmp_path, clock=clock) as site:

@@ -1,12 +1,28 @@
 """The scenarios through emulated chips, drivers and pipeline: what they must reach, or not."""
 
+import numpy as np
 import pytest
 
-from firedetect.config import Settings
+from firedetect.config import GasBaseline, Settings
 from firedetect.contract.level import Level
 from firedetect.daemon.commands import play
+from firedetect.daemon.models.choose import load_scorer
 from firedetect.errors import ConfigError
+from firedetect.pipeline import Pipeline
+from firedetect.readings import (
+    AirReading,
+    GasCounts,
+    Restored,
+    Sensor,
+    Started,
+    Stream,
+    ThermalImage,
+    Tick,
+)
+from firedetect.simulation.films import FilmBoard, RoomGas
 from firedetect.simulation.scenarios import SCENARIOS
+
+NS = 1_000_000_000
 
 HIGHEST = {
     "quiet-room": (Level.NORMAL, Level.NORMAL),
@@ -51,6 +67,39 @@ def test_the_waste_bin_goes_through_every_level_in_order():
 def test_an_unknown_scenario_is_one_clear_error():
     with pytest.raises(ConfigError, match="quiet-room"):
         play(Settings(), "volcano", duration_s=None, record=None, hear=lambda _outcome: None)
+
+
+@pytest.mark.fault("F25")
+def test_humidity_from_30_to_90_percent_is_no_alert(say):
+    scorer = load_scorer(None)
+    highest = max(score for seed in range(12) for score in steamed(scorer, seed))
+    say(f"humidity from 30 to 90 % on 12 boards: highest score {highest:.2f}")
+
+
+def steamed(scorer, seed):
+    """Yield the scores of a board and a BME280 in a room that fills with steam in a minute."""
+    rng = np.random.default_rng([25, seed])
+    risen = np.clip((np.arange(600) - 120) / 60.0, 0.0, 1.0)
+    none = np.zeros(risen.size)
+    air = RoomGas(none, none, none, none, none, 60.0 * risen, 4.0 * risen)
+    rows = FilmBoard.of(rng).counts(air, rng)
+    names = ("no2", "c2h5oh", "voc", "co")
+    clean = GasBaseline(**dict(zip(names, np.median(rows[:60], axis=0), strict=True)))
+    pipeline = Pipeline(scorer)
+    streams = (Stream(Sensor.THERMAL, 3.0), Stream(Sensor.GAS, 8.0), Stream(Sensor.AIR, 10.0))
+    list(pipeline.run([Started(0, "d", 1, 0, streams), Restored(0, gas_baseline=clean)]))
+    for second, (counts, part) in enumerate(zip(rows.tolist(), risen.tolist(), strict=True)):
+        image = rng.normal(21.0 + part, 0.15, (24, 32)).astype(np.float32)
+        events = (
+            GasCounts(second * NS, *counts),
+            AirReading(second * NS, 21.0 + 4.0 * part, 30.0 + 60.0 * part),
+            ThermalImage(second * NS, image),
+            Tick(second * NS),
+        )
+        for outcome in pipeline.run(events):
+            assert outcome.level < Level.ALERT, (seed, second, outcome.reasons)
+            if outcome.features:
+                yield outcome.score
 
 
 @pytest.mark.slow

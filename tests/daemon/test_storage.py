@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from firedetect.errors import FolderInUseError, StorageError
@@ -86,6 +88,7 @@ def test_alarms_go_first_then_in_order(tmp_path):
     store.close()
 
 
+@pytest.mark.fault("F42")
 def test_a_damaged_database_is_moved_aside_and_kept(tmp_path):
     path = tmp_path / "f.db"
     path.write_bytes(os.urandom(8192))
@@ -126,6 +129,7 @@ def test_a_newer_database_is_refused_not_moved(tmp_path):
     assert path.exists()
 
 
+@pytest.mark.fault("F32")
 def test_what_was_committed_survives_a_kill(tmp_path):
     path = tmp_path / "f.db"
     code = (
@@ -144,6 +148,68 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     assert store.remembered() == "123"
     assert store.waiting_count() == 124
     store.close()
+
+
+SECTOR = 512
+CUTS = 120
+
+
+def torn(old, new, rng):
+    """Return a file of which all or some sectors of a write arrived; others are old or noise.
+
+    As SQLite does by default, it believes a disk that a write harms no byte beside it.
+    """
+    found = bytearray(new)
+    lost = rng.choice([0.0, 0.1, 0.9])
+    for at in range(0, len(new), SECTOR):
+        now = new[at : at + SECTOR]
+        before = old[at : at + len(now)].ljust(len(now), b"\0")
+        changed = [place for place in range(len(now)) if now[place] != before[place]]
+        if changed and rng.random() < lost:
+            same = changed[0]
+            noise = rng.bytes(len(now) - same)
+            found[at + same : at + len(now)] = before[same:] if rng.random() < 0.5 else noise
+    return bytes(found)
+
+
+@pytest.mark.fault("F41")
+@pytest.mark.slow
+def test_a_power_cut_within_a_commit_leaves_what_was_committed_before(tmp_path, say):
+    rng = np.random.default_rng(41)
+    paths = tmp_path / "f.db", tmp_path / "f.db-wal"
+    store = Store(paths[0])
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,), "not every commit is synced"
+    checkpoints = whole = 0
+    for number in range(CUTS):
+        before = [path.read_bytes() for path in paths]
+        alarm = Message(f"d-1-{number}", 0, "alarm", "p" * 12_000)
+        store.commit(str(number), [alarm])
+        after = [path.read_bytes() for path in paths]
+        # The log is synced before its pages go to the database: never are both under way.
+        checkpoint = after[0] != before[0]
+        files = (
+            [torn(before[0], after[0], rng), after[1]]
+            if checkpoint
+            else [after[0], torn(before[1], after[1], rng)]
+        )
+        cut = tmp_path / f"cut-{number}"
+        cut.mkdir()
+        for path, content in zip(paths, files, strict=True):
+            (cut / path.name).write_bytes(content)
+        found = Store(cut / "f.db")
+        assert found.moved_aside is None
+        assert found._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        kept = int(found.remembered() or -1)
+        assert number - 1 + checkpoint <= kept <= number
+        assert found.waiting_count() == kept + 1
+        found.close()
+        shutil.rmtree(cut)
+        checkpoints += checkpoint
+        whole += kept == number
+    store.close()
+    say(f"{CUTS} power cuts, {checkpoints} in a checkpoint: {whole} kept the commit under way")
+    assert checkpoints >= 3
+    assert checkpoints < whole < CUTS
 
 
 def spoil(path, statement, *values):
@@ -224,6 +290,7 @@ def test_messages_go_in_order_of_starts_not_of_letters(tmp_path):
     store.close()
 
 
+@pytest.mark.fault("F39")
 @pytest.mark.slow
 def test_a_full_outbox_drops_the_oldest_events_then_troubles_never_alarms(tmp_path):
     store = Store(tmp_path / "f.db")

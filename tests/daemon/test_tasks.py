@@ -98,6 +98,7 @@ def events_of(queue):
     return list(queue._events)
 
 
+@pytest.mark.fault("F35")
 def test_a_failing_task_is_started_again_with_pauses_and_says_so():
     clock, queue, starts = ManualClock(), EventQueue(), []
 
@@ -117,6 +118,7 @@ def test_a_failing_task_is_started_again_with_pauses_and_says_so():
     assert all(trouble.active for trouble in troubles)
 
 
+@pytest.mark.fault("F35")
 def test_the_trouble_of_a_failed_task_ends_once_it_runs_again():
     clock, queue, starts = ManualClock(), EventQueue(), []
 
@@ -276,6 +278,7 @@ async def test_an_alarm_is_committed_on_return_also_behind_a_message_that_is_not
     assert store.closed
 
 
+@pytest.mark.fault("F39")
 def test_a_full_disk_is_one_trouble_and_what_is_unsaved_is_tried_once_a_second():
     async def script(keeper, store):
         store.error = FULL
@@ -328,6 +331,7 @@ def test_a_slow_disk_keeps_its_trouble_and_does_not_feed_itself():
     assert events[1].t_ns >= 140 * NS
 
 
+@pytest.mark.fault("F40")
 async def test_a_disk_that_hangs_holds_nobody_and_loses_nothing():
     store, queue, clock = FakeStore(), EventQueue(), ManualClock()
     keeper = Keeper(store, queue, clock)
@@ -392,6 +396,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.fault("F66")
 def test_a_program_ends_although_its_disk_and_its_outputs_hang():
     done = subprocess.run(
         [sys.executable, "-c", HANGING], check=True, capture_output=True, text=True, timeout=30.0
@@ -401,6 +406,7 @@ def test_a_program_ends_although_its_disk_and_its_outputs_hang():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fault("F40")
 async def test_memory_for_unsaved_messages_is_bounded_and_alarms_stay():
     store, queue, clock = FakeStore(), EventQueue(), ManualClock()
     keeper = Keeper(store, queue, clock)
@@ -465,6 +471,7 @@ async def test_the_siren_sounds_and_is_set_again_by_itself():
     assert lines.closed
 
 
+@pytest.mark.fault("F65", "F66")
 async def test_a_broken_or_blocked_line_is_a_trouble_that_ends():
     for breakage in ("error", "block"):
         lines, queue = FakeLines(), EventQueue()

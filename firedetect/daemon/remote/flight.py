@@ -4,12 +4,15 @@ from collections import deque
 
 from firedetect.clock import NS_PER_S
 from firedetect.readings import (
+    ClockSet,
     Event,
+    GasCalibrated,
+    MaskApproved,
     Restored,
-    Sensor,
     SensorOpened,
     SettingsChanged,
     Started,
+    SystemTrouble,
 )
 
 KEPT_S = 60.0
@@ -17,7 +20,9 @@ _EVENTS_MAX = 4000
 """A minute at 32 sub-pages a second, with room: memory stays bounded whatever comes."""
 _FOLLOWED_MAX = 40_000
 """Ten minutes at 32 sub-pages a second, with room: about 70 MB."""
-_BEGINNING = (Started, SettingsChanged, Restored)
+_LASTING = (Started, ClockSet, SettingsChanged, Restored, GasCalibrated, MaskApproved)
+"""What holds until another one of its type comes."""
+_About = tuple[object, ...]
 
 
 class FlightRecorder:
@@ -25,8 +30,7 @@ class FlightRecorder:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._first: dict[type, Event] = {}
-        self._opened: dict[Sensor, Event] = {}
+        self._before: dict[_About, Event] = {}
         self._following: list[list[Event]] = []
 
     def heard(self, event: Event) -> None:
@@ -37,21 +41,20 @@ class FlightRecorder:
         self._events.append(event)
         oldest_ns = event.t_ns - round(KEPT_S * NS_PER_S)
         while len(self._events) > _EVENTS_MAX or self._events[0].t_ns < oldest_ns:
-            _leave(self._events.popleft(), self._first, self._opened)
+            _leave(self._events.popleft(), self._before)
 
     def begin(self, last_s: float) -> list[Event]:
         """Return what a recording of the last seconds holds; it grows until `end`."""
         newest_ns = self._events[-1].t_ns if self._events else 0
         begin_ns = newest_ns - round(last_s * NS_PER_S)
-        first, opened = dict(self._first), dict(self._opened)
+        before = dict(self._before)
         recent = []
         for event in self._events:
             if event.t_ns < begin_ns:
-                _leave(event, first, opened)
+                _leave(event, before)
             else:
                 recent.append(event)
-        began = [first[kind] for kind in _BEGINNING if kind in first]
-        events = [*began, *opened.values(), *recent]
+        events = [*before.values(), *recent]
         self._following.append(events)
         return events
 
@@ -60,9 +63,15 @@ class FlightRecorder:
         self._following = [known for known in self._following if known is not events]
 
 
-def _leave(event: Event, first: dict[type, Event], opened: dict[Sensor, Event]) -> None:
-    """Note of an event that is too old what a replay must begin with."""
-    if isinstance(event, _BEGINNING):
-        first[type(event)] = event
-    elif isinstance(event, SensorOpened):
-        opened[event.sensor] = event
+def _leave(event: Event, before: dict[_About, Event]) -> None:
+    """Note of an event that is too old what a replay must begin with, in the order of time."""
+    about: _About = (type(event),)
+    if isinstance(event, SensorOpened):
+        about += (event.sensor,)
+    elif isinstance(event, SystemTrouble):
+        about += (event.name,)
+    elif not isinstance(event, _LASTING):
+        return
+    before.pop(about, None)
+    if not isinstance(event, SystemTrouble) or event.active:
+        before[about] = event
