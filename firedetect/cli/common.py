@@ -25,8 +25,13 @@ def read_settings(path: Path | None) -> Any:  # noqa: ANN401 - Settings, importe
     """Return the settings of the file, else of $FIREDETECT_CONFIG."""
     from firedetect.config import load_settings
 
+    return load_settings(settings_file(path))
+
+
+def settings_file(path: Path | None) -> Path | None:
+    """Return the file that was named, else that of $FIREDETECT_CONFIG, else None."""
     named = os.environ.get("FIREDETECT_CONFIG")
-    return load_settings(path or (Path(named) if named else None))
+    return path or (Path(named) if named else None)
 
 
 def answer_alone() -> None:

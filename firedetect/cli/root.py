@@ -23,6 +23,7 @@ from firedetect.cli.common import (
     answer_alone,
     ask_detector,
     read_settings,
+    settings_file,
     show,
 )
 from firedetect.cli.learn import learn_app
@@ -88,9 +89,11 @@ def run(
 ) -> None:
     """Run the detector. Example: firedetect run --simulate waste-bin --cloud box --duration 90."""
     from firedetect.daemon import commands
+    from firedetect.daemon.notify import is_service
+    from firedetect.daemon.start_settings import start_settings
 
     commands.run(
-        read_settings(config),
+        start_settings(settings_file(config), service=is_service()),
         simulate=simulate,
         cloud=cloud,
         duration_s=duration,

@@ -9,6 +9,7 @@ from firedetect.config.load import (
     load_mask,
     load_settings,
     load_thermal_calibration,
+    parse_settings,
 )
 from firedetect.config.settings import (
     AirSettings,
@@ -48,4 +49,5 @@ __all__ = [
     "load_mask",
     "load_settings",
     "load_thermal_calibration",
+    "parse_settings",
 ]

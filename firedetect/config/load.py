@@ -18,12 +18,16 @@ _Section = TypeVar("_Section", bound=Section)
 
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings from `path` (TOML) and the environment; raises ConfigError."""
-    values = _read_toml(path) if path is not None else {}
-    _refuse_unknown_environment()
+    return _settings(_read_toml(path) if path is not None else {}, str(path or "settings"))
+
+
+def parse_settings(text: str, name: str) -> Settings:
+    """Read the settings from TOML and the environment; raises ConfigError, which has `name`."""
     try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {problem_of(error)}") from error
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: cannot be read as TOML: {error}") from error
+    return _settings(values, name)
 
 
 def load_gas_baseline(path: Path) -> GasBaseline:
@@ -42,6 +46,14 @@ def load_thermal_calibration(path: Path) -> ThermalCalibration:
 def load_mask(path: Path) -> HotMask:
     """Read a mask file (TOML, table `mask`); raises ConfigError."""
     return _table(path, "mask", HotMask)
+
+
+def _settings(values: dict[str, Any], name: str) -> Settings:
+    _refuse_unknown_environment()
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {problem_of(error)}") from error
 
 
 def _table(path: Path, name: str, model: type[_Section]) -> _Section:

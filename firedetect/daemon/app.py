@@ -16,6 +16,7 @@ from firedetect.daemon.parts import Parts, Surroundings, assemble
 from firedetect.daemon.remember import Memory, approved_mask, open_memory, restored
 from firedetect.daemon.remote.config import RemoteConfig
 from firedetect.daemon.served import served
+from firedetect.daemon.start_settings import TROUBLE, StartSettings
 from firedetect.daemon.supervise import supervise
 from firedetect.daemon.wall_clock import follow_wall_clock
 from firedetect.errors import FiredetectError
@@ -31,6 +32,8 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         memory = open_memory(settings, around.clock, stack.enter_context(ExitStack()))
+        if around.start is not None:
+            _keep_settings(around.start, memory)
         parts = assemble(settings, around, memory, stack)
         _announce(settings, parts, memory, around.clock)
         if around.served:
@@ -57,6 +60,14 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
         await _stop(parts, supervised, around.clock)
         for task in failed:
             raise FiredetectError(f"task {task.get_name()} could not go on: {_failure(task)}")
+
+
+def _keep_settings(start: StartSettings, memory: Memory) -> None:
+    """Keep a copy of a good settings file; a trouble of `memory` is what is wrong with either."""
+    problem = start.problem or (start.keep(memory.folder.path) if memory.folder else "")
+    if problem:
+        _log.error("the settings file is not in order", problem=problem)
+        memory.troubles[TROUBLE] = problem
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:

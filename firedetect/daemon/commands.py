@@ -21,6 +21,7 @@ from firedetect.daemon.notify import is_service
 from firedetect.daemon.parts import Surroundings
 from firedetect.daemon.replay import Summary
 from firedetect.daemon.sources import wires_of
+from firedetect.daemon.start_settings import StartSettings
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import UplinkError
 from firedetect.outputs.local import GpioLines
@@ -30,7 +31,7 @@ _log = structlog.get_logger()
 
 
 def run(
-    settings: Settings,
+    start: StartSettings,
     *,
     simulate: str | None,
     cloud: str | None,
@@ -42,6 +43,7 @@ def run(
 
     `cloud` is aws, box, off, or None for what the settings say.
     """
+    settings = start.settings
     log_out = BackgroundStream(
         sys.stderr if json_lines else sys.stdout, end_unread=not is_service()
     )
@@ -58,6 +60,7 @@ def run(
         listeners=(partial(_write_json, json_out),) if json_out is not None else (),
         record=record,
         duration_s=duration_s,
+        start=start,
     )
     if simulate is not None:
         _log.info("simulating", scenario=simulate, what=find_scenario(simulate).summary)

@@ -30,6 +30,7 @@ from firedetect.daemon.remote.self_report import SelfReport
 from firedetect.daemon.remote.sensing import Sensing
 from firedetect.daemon.remote.telemetry import TelemetryCollector
 from firedetect.daemon.siren import Siren
+from firedetect.daemon.start_settings import StartSettings
 from firedetect.daemon.transitions import log_transitions
 from firedetect.daemon.trials import StoredTrial
 from firedetect.daemon.troubles import Troubles
@@ -64,6 +65,8 @@ class Surroundings:
     duration_s: float | None = None
     served: bool = True
     """Whether page and control socket are offered."""
+    start: StartSettings | None = None
+    """Where the settings come from, if that is a file."""
 
 
 @dataclass(slots=True)

@@ -168,3 +168,23 @@ def test_a_service_detects_without_its_page_when_the_port_is_taken(tmp_path):
             daemon.wait_for("page:port")
             assert any(t.startswith("page:") for t in daemon.status()["outcome"]["troubles"])
             assert daemon.stop() == 0
+
+
+@pytest.mark.fault("F43")
+def test_a_service_with_a_damaged_settings_file_sees_a_fire_and_says_what_is_wrong(tmp_path):
+    address, file = tmp_path / "notify.sock", tmp_path / "firedetect.toml"
+    good = '[device]\nid = "hall-2"\n'
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        env = SENSITIVE | {"NOTIFY_SOCKET": str(address), "FIREDETECT_CONFIG": str(file)}
+        file.write_text(good)
+        with Daemon(tmp_path, "--simulate", "quiet-room", env=env) as daemon:
+            daemon.wait_for("no trouble")
+            assert daemon.stop() == 0
+        file.write_text(good[:-3])
+        with Daemon(tmp_path, "--simulate", "waste-bin", env=env) as daemon:
+            daemon.wait_for("-> alert")
+            told = daemon.status()["outcome"]
+            assert told["incident_id"].startswith("hall-2-")
+            assert any("last good" in t for t in told["troubles"] if "settings-file" in t)
+            assert daemon.stop() == 0
