@@ -78,7 +78,7 @@ class CleanAir:
 
 
 def moved_too_far(present: GasBaseline, new: GasBaseline) -> str:
-    """Return which films are further from the baseline in force than drift may take it, or nothing.
+    """Return which films are further from a baseline than drift may take it, or nothing.
 
     In either direction: a film that steady fumes hold down and one that has gone deaf both pass
     for clean air once they are the baseline.
@@ -92,9 +92,8 @@ def moved_too_far(present: GasBaseline, new: GasBaseline) -> str:
     if not far:
         return ""
     most = math.exp(DRIFT_LIMIT)
-    return (
-        f"too far from the baseline in force, at most x {most:.1f} or / {most:.1f}: "
-        + ", ".join(far)
+    return f"too far from the former baseline, at most x {most:.1f} or / {most:.1f}: " + ", ".join(
+        far
     )
 
 

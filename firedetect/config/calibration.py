@@ -12,6 +12,7 @@ CO_JUDGED_PPM = 100.0
 CO_RATIO_MAX = 50.0
 """R0/Rs at that concentration: real films have 3 to 10, and at 50 the counts of a usual board are
 at the end of their range. A curve that asks for more makes the board deaf to CO."""
+_FILMS = ("no2", "c2h5oh", "voc", "co")
 MASK_MAX_SHARE = 0.15
 _MASK_ROWS, _MASK_COLUMNS = 24, 32
 _FREE = "."
@@ -32,6 +33,11 @@ class GasBaseline(Section):
     co: Annotated[float, Field(gt=0, lt=1023)]
     co_a: Annotated[float, Field(ge=0.1, le=1000.0)] | None = None
     co_beta: Annotated[float, Field(gt=0.05, lt=2.0)] | None = None
+
+    def same_air(self, other: Self) -> bool:
+        """Whether the films' counts are equal but for what a logarithm and its way back change."""
+        pairs = ((getattr(self, film), getattr(other, film)) for film in _FILMS)
+        return all(math.isclose(one, two, rel_tol=1e-9) for one, two in pairs)
 
     @property
     def co_problem(self) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import secrets
 import sqlite3
 from contextlib import ExitStack
@@ -127,13 +126,7 @@ def approved_mask(settings: Settings, memory: Memory, now_ns: int) -> MaskApprov
 
 
 def _same(one: GasBaseline, other: GasBaseline) -> bool:
-    """Whether two baselines are equal but for what a logarithm and its way back change."""
-    values, others = one.model_dump(), other.model_dump()
-    return all(
-        value == others[name]
-        or (None not in {value, others[name]} and math.isclose(value, others[name], rel_tol=1e-9))
-        for name, value in values.items()
-    )
+    return one.same_air(other) and (one.co_a, one.co_beta) == (other.co_a, other.co_beta)
 
 
 def _decoded(text: str) -> Restored:

@@ -98,7 +98,7 @@ def test_a_baseline_may_be_moved_as_far_as_it_may_drift_and_no_further(film, sig
     clean = GasBaseline(**CLEAN)
     assert moved_too_far(clean, moved(film, sign * (DRIFT_LIMIT - 1e-6))) == ""
     found = moved_too_far(clean, moved(film, sign * (DRIFT_LIMIT + 1e-6)))
-    assert found.startswith("too far from the baseline in force")
+    assert found.startswith("too far from the former baseline")
     assert f"{film} {CLEAN[film]:.1f} -> " in found
     assert [other for other in FILMS if f" {other} " in found] == [film]
     assert f"(resistance x {math.exp(sign * DRIFT_LIMIT):.2f})" in found

@@ -17,7 +17,9 @@ from awsiot.iotjobs import V2ErrorResponse
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from firedetect.clock import ManualClock, cancel_and_wait, run_virtual
+from firedetect.commissioning.gas import moved_too_far
 from firedetect.config import (
+    GasBaseline,
     GasSettings,
     ModelSettings,
     Settings,
@@ -30,6 +32,7 @@ from firedetect.daemon.models.choose import choose_model
 from firedetect.daemon.models.install import ModelStore
 from firedetect.daemon.remote import job_handlers
 from firedetect.daemon.remote.flight import FlightRecorder
+from firedetect.daemon.remote.gas_anchor import GasAnchor
 from firedetect.daemon.remote.job_handlers import JobHandlers
 from firedetect.errors import (
     BundleError,
@@ -503,6 +506,44 @@ def test_air_unlike_the_baseline_in_force_is_not_taken_for_clean_from_afar(tmp_p
 
     clock = ManualClock(wall_ns=1_800_000_000 * 1_000_000_000)
     run_virtual(go(clock), clock)
+
+
+def test_jobs_do_not_take_the_baseline_away_step_by_step(tmp_path):
+    def of(co):
+        return GasBaseline(no2=37.0, c2h5oh=86.0, voc=173.0, co=co)
+
+    anchor = GasAnchor(tmp_path)
+    assert anchor.of(None) is None
+    assert anchor.of(of(742.0)) == of(742.0)
+    anchor.keep(of(742.0), of(790.0))
+    # What the pipeline gives back went through a logarithm.
+    in_force = of(790.0 * (1.0 + 1e-14))
+    for again in (anchor, GasAnchor(tmp_path)):
+        assert again.of(in_force) == of(742.0)
+        assert moved_too_far(again.of(in_force), of(790.0)) == ""
+        assert "co 742.0 -> 840.0" in moved_too_far(again.of(in_force), of(840.0))
+        # Calibrated at the device meanwhile: that is where the next ones begin.
+        assert again.of(of(840.0)) == of(840.0)
+    for damaged in tmp_path.glob("gas-anchor-*"):
+        damaged.write_text("{")
+    assert GasAnchor(tmp_path).of(in_force) == in_force
+    without_disk = GasAnchor(None)
+    without_disk.keep(of(742.0), of(790.0))
+    assert without_disk.of(in_force) == of(742.0)
+
+
+@virtual
+async def test_a_second_job_is_held_against_what_was_set_at_the_device(tmp_path, clock):
+    async with calibrated(tmp_path, clock, SMELT | {"voc": 155.0}) as (site, path):
+        for number in range(2):
+            site.jobs.add(f"j-{number}", {"op": "calibrate", "duration_s": 30})
+            assert (await ended(site, f"j-{number}"))[0] == "SUCCEEDED"
+            await asyncio.sleep(5)
+        # 220 is within the bounds of what the job set, not of 155.
+        moved = load_gas_baseline(path).model_copy(update={"voc": 220.0})
+        held = site.handlers._anchor.of(site.handlers.gas_baseline())
+        assert held.voc == pytest.approx(155.0)
+        assert "voc 155.0 -> 220.0" in moved_too_far(held, moved)
 
 
 @virtual

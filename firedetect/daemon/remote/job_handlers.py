@@ -26,6 +26,7 @@ from firedetect.daemon.disk import DiskThread
 from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
+from firedetect.daemon.remote.gas_anchor import GasAnchor
 from firedetect.daemon.remote.jobs import Step
 from firedetect.decision.outcome import Outcome, iso_time
 from firedetect.errors import JobFailedError, JobRejectedError, LinkDownError, RecordingError
@@ -60,6 +61,11 @@ class JobHandlers:
     disk: DiskThread
     gas_baseline: Callable[[], GasBaseline | None]
     _clean_air: CleanAir | None = field(default=None, init=False)
+    _anchor: GasAnchor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find what the last jobs left in the folder."""
+        self._anchor = GasAnchor(self.folder)
 
     async def __call__(self, document: JobDocument, step: Step, interrupted: str) -> str:
         """Carry out one job; see daemon.remote.jobs.Handler."""
@@ -129,10 +135,12 @@ class JobHandlers:
         if isinstance(baseline, str):
             raise JobFailedError(baseline)
         present = self.gas_baseline()
-        far = "" if present is None else moved_too_far(present, baseline)
+        anchor = await self.disk.run(partial(self._anchor.of, present)) or baseline
+        far = moved_too_far(anchor, baseline)
         if far:
             # From afar nobody can tell steady fumes from clean air.
             raise JobFailedError(f"{far}; calibrate at the device, in clean air")
+        await self.disk.run(partial(self._anchor.keep, anchor, baseline))
         path = self.settings.gas.calibration
         if path is not None:
             try:
