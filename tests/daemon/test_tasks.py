@@ -492,6 +492,28 @@ async def test_a_broken_or_blocked_line_is_a_trouble_that_ends():
         await siren.close()
 
 
+def chirps_of(*shown, minutes=3.5):
+    """How often the siren begins to sound while these are the outcomes, and as it is at the end."""
+    lines, clock = FakeLines(), ManualClock()
+    siren = Siren(lines, EventQueue(), clock)
+    for one in shown:
+        siren.show(one)
+    run_for(60.0 * minutes, siren.run, clock)
+    rises = [b for a, b in pairwise([Pattern(), *lines.patterns]) if b.siren and not a.siren]
+    return len(rises), lines.patterns[-1].siren
+
+
+def test_a_detector_that_sees_nothing_is_heard_once_a_minute():
+    blind = outcome(health=Health.BLIND)
+    assert chirps_of(blind) == (3, False)
+    assert chirps_of(blind, minutes=0.9) == (0, False)
+    assert chirps_of(blind, outcome()) == (0, False)
+    assert chirps_of(outcome(health=Health.DEGRADED)) == (0, False)
+    # A siren that somebody has silenced stays silent, one that sounds goes on.
+    assert chirps_of(outcome(Level.ALERT, AlarmState.SILENCED, Health.BLIND)) == (0, False)
+    assert chirps_of(outcome(Level.ALERT, AlarmState.SOUNDING, Health.BLIND)) == (1, True)
+
+
 def test_a_cancelled_error_from_inside_is_a_failure_and_the_task_goes_on():
     clock, queue = ManualClock(), EventQueue()
     runs = []
