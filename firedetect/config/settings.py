@@ -88,13 +88,22 @@ class ModelSettings(Section):
 
 
 class OutputSettings(Section):
-    """Local alarm outputs: lines of the GPIO chip found by its label."""
+    """Local alarm outputs, and a button: lines of the GPIO chip found by its label."""
 
     enabled: bool = False
     chip_label: str = "pinctrl-rp1"
     siren_line: Annotated[int, Field(ge=0, le=63)] = 17
     light_line: Annotated[int, Field(ge=0, le=63)] = 27
     trouble_line: Annotated[int, Field(ge=0, le=63)] = 22
+    button_line: Annotated[int, Field(ge=0, le=63)] | None = None
+
+    @model_validator(mode="after")
+    def _a_line_for_each(self) -> Self:
+        lines = [self.siren_line, self.light_line, self.trouble_line]
+        lines += [] if self.button_line is None else [self.button_line]
+        if len(set(lines)) < len(lines):
+            raise ValueError("siren, light, trouble and button need a line each")
+        return self
 
 
 class UplinkSettings(Section):

@@ -139,6 +139,8 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks["detect"] = parts.detector.run
     if parts.siren is not None:
         tasks["outputs"] = parts.siren.run
+    if parts.button is not None:
+        tasks["button"] = parts.button.run
     tasks["telemetry"] = parts.telemetry.run
     if parts.cloud is not None:
         tasks.update(parts.cloud.tasks())

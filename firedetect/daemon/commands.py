@@ -24,6 +24,7 @@ from firedetect.daemon.sources import wires_of
 from firedetect.daemon.start_settings import StartSettings
 from firedetect.decision.outcome import Outcome
 from firedetect.errors import UplinkError
+from firedetect.outputs.button import GpioButton
 from firedetect.outputs.local import GpioLines
 from firedetect.simulation.scenarios import find_scenario
 
@@ -51,11 +52,13 @@ def run(
     configure_logging(settings.log, log_out)
     clock = SystemClock()
     wires = wires_of(settings, simulate, clock)
+    wired, button = settings.outputs.enabled and not simulate, settings.outputs.button_line
     around = Surroundings(
         clock=clock,
         open_port=wires.open_port,
         open_frames=wires.open_frames,
-        lines=GpioLines(settings.outputs) if settings.outputs.enabled and not simulate else None,
+        lines=GpioLines(settings.outputs) if wired else None,
+        button=GpioButton(settings.outputs, button) if wired and button is not None else None,
         powered_s=wires.powered_s,
         listeners=(partial(_write_json, json_out),) if json_out is not None else (),
         record=record,

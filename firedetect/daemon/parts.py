@@ -10,6 +10,7 @@ from firedetect.clock import Clock
 from firedetect.config import Settings
 from firedetect.contract.settings import RemoteSettings
 from firedetect.daemon.ask import CommandDesk
+from firedetect.daemon.button import Button
 from firedetect.daemon.detect import Detector
 from firedetect.daemon.disk import DiskThread
 from firedetect.daemon.hot_places import HotPlaceKeeper
@@ -36,6 +37,7 @@ from firedetect.daemon.trials import StoredTrial
 from firedetect.daemon.troubles import Troubles
 from firedetect.daemon.warmup import warm_kernels
 from firedetect.decision.outcome import Outcome
+from firedetect.outputs.button import Contact
 from firedetect.outputs.local import Lines
 from firedetect.pipeline import Pipeline
 from firedetect.readings import SettingsChanged
@@ -59,6 +61,7 @@ class Surroundings:
     open_port: OpenPort
     open_frames: OpenFrames = frames_of
     lines: Lines | None = None
+    button: Contact | None = None
     powered_s: Callable[[], float] = since_boot_s
     listeners: tuple[Callable[[Outcome], None], ...] = ()
     record: Path | None = None
@@ -80,6 +83,7 @@ class Parts:
     wiring: Wiring
     keeper: Keeper
     siren: Siren | None
+    button: Button | None
     view: LiveView
     desk: CommandDesk
     remote: RemoteConfig
@@ -208,6 +212,7 @@ def assemble(
         wiring=Wiring(around.open_port, around.open_frames),
         keeper=keeper,
         siren=siren,
+        button=Button(around.button, desk.ask, report) if around.button else None,
         view=view,
         desk=desk,
         remote=remote,

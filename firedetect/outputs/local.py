@@ -73,7 +73,7 @@ class GpioLines:
 
     def set(self, pattern: Pattern) -> None:
         """Switch all lines at once; the trouble line is high while there is no trouble."""
-        with _only_os_errors():
+        with only_os_errors():
             try:
                 if self._request is None:
                     self._request = self._new_request(self._settings)
@@ -94,7 +94,7 @@ class GpioLines:
         request, self._request = self._request, None
         if request is None:
             return
-        with _only_os_errors():
+        with only_os_errors():
             try:
                 self._switch(request, AT_REST)
             finally:
@@ -131,7 +131,7 @@ def find_chip(label: str, devices: Path = _DEVICES) -> str:
 
 
 @contextlib.contextmanager
-def _only_os_errors() -> Iterator[None]:
+def only_os_errors() -> Iterator[None]:
     """Turn every error, gpiod has types of its own, into an OSError with the same text."""
     try:
         yield

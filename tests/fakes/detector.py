@@ -46,7 +46,9 @@ class Detector:
 
 
 @asynccontextmanager
-async def running(folder, scenario="quiet-room", *, clock, link=True, services=None, **settings):
+async def running(
+    folder, scenario="quiet-room", *, clock, link=True, services=None, button=None, **settings
+):
     """Run a daemon; `services` are those of an earlier run (shadows, jobs)."""
     settings = Settings(device=DeviceSettings(data_dir=folder), **settings)
     made = Detector(settings, clock, emulated_port(find_episode(scenario), settings, clock))
@@ -62,6 +64,7 @@ async def running(folder, scenario="quiet-room", *, clock, link=True, services=N
         powered_s=lambda: 1e9,
         listeners=(made.outcomes.append,),
         served=False,
+        button=button,
     )
     async with AsyncExitStack() as stack:
         memory = open_memory(settings, clock, stack.enter_context(ExitStack()))
