@@ -20,6 +20,7 @@ from firedetect.daemon.start_settings import TROUBLE, StartSettings
 from firedetect.daemon.supervise import supervise
 from firedetect.daemon.wall_clock import follow_wall_clock
 from firedetect.errors import FiredetectError
+from firedetect.features.jit import compiled_anew
 from firedetect.readings import Sensor, SettingsChanged, Started, Stream, SystemTrouble
 from firedetect.sensors.base import Hearing
 from firedetect.sensors.catalog import SensorSpec
@@ -35,6 +36,9 @@ async def run_daemon(settings: Settings, around: Surroundings) -> None:
         if around.start is not None:
             _keep_settings(around.start, memory)
         parts = assemble(settings, around, memory, stack)
+        compiled = compiled_anew()
+        if compiled:
+            _log.warning("kernels were not in the cache", compiled=compiled)
         _announce(settings, parts, memory, around.clock)
         if around.served:
             await stack.enter_async_context(served(settings, memory, parts, around.clock))
