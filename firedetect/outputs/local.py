@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +24,6 @@ class Pattern:
     trouble: bool = True
 
 
-AT_REST = Pattern()
-"""What stays behind when nobody switches the outputs any more."""
 _DEVICES = Path("/dev")
 
 
@@ -47,37 +46,28 @@ def pattern_of(outcome: Outcome) -> Pattern:
     )
 
 
-def request_lines(settings: OutputSettings) -> gpiod.LineRequest:
-    """Take the three lines as outputs, all inactive; raises OSError."""
-    lines = (settings.siren_line, settings.light_line, settings.trouble_line)
+def request_line(settings: OutputSettings, line: int) -> gpiod.LineRequest:
+    """Take one line as an output, inactive; raises OSError."""
     output = gpiod.LineSettings(direction=gpiod.line.Direction.OUTPUT)
     path = find_chip(settings.chip_label)
-    return gpiod.request_lines(path, consumer="firedetect", config={lines: output})
+    return gpiod.request_lines(path, consumer="firedetect", config={line: output})
 
 
-class GpioLines:
-    """Lines of the GPIO chip with a given label; numbers of chips move between kernels.
+class _Line:
+    """One line: requested when it is first driven, and again after a failure."""
 
-    They are requested at the first `set` and again after a failure, so that a line that is missing
-    or taken is a trouble and no end.
-    """
-
-    def __init__(
-        self,
-        settings: OutputSettings,
-        request: Callable[[OutputSettings], gpiod.LineRequest] = request_lines,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, request: Callable[[], gpiod.LineRequest], number: int) -> None:
         self._new_request = request
+        self._number = number
         self._request: gpiod.LineRequest | None = None
 
-    def set(self, pattern: Pattern) -> None:
-        """Switch all lines at once; the trouble line is high while there is no trouble."""
+    def drive(self, *, on: bool) -> None:
+        """Switch it; raises OSError."""
         with only_os_errors():
             try:
                 if self._request is None:
-                    self._request = self._new_request(self._settings)
-                self._switch(self._request, pattern)
+                    self._request = self._new_request()
+                self._set(self._request, on=on)
             except Exception:
                 # Not switched to rest: a siren that may still sound must not stop for this.
                 request, self._request = self._request, None
@@ -86,8 +76,8 @@ class GpioLines:
                         request.release()
                 raise
 
-    def close(self) -> None:
-        """Switch all lines to rest, then give them free.
+    def rest(self) -> None:
+        """Switch it off, then give it free; raises OSError.
 
         A kernel may keep a line as it was last driven: giving it free alone would not silence it.
         """
@@ -96,20 +86,56 @@ class GpioLines:
             return
         with only_os_errors():
             try:
-                self._switch(request, AT_REST)
+                self._set(request, on=False)
             finally:
                 request.release()
 
-    def _switch(self, request: gpiod.LineRequest, pattern: Pattern) -> None:
-        wanted = {
-            self._settings.siren_line: pattern.siren,
-            self._settings.light_line: pattern.light,
-            self._settings.trouble_line: not pattern.trouble,
-        }
+    def _set(self, request: gpiod.LineRequest, *, on: bool) -> None:
         values = gpiod.line.Value
-        request.set_values(
-            {line: values.ACTIVE if on else values.INACTIVE for line, on in wanted.items()}
+        request.set_value(self._number, values.ACTIVE if on else values.INACTIVE)
+
+
+class GpioLines:
+    """Lines of the GPIO chip with a given label; numbers of chips move between kernels.
+
+    One that is missing or taken is a trouble and no end, and keeps no other from being switched.
+    """
+
+    def __init__(
+        self,
+        settings: OutputSettings,
+        request: Callable[[OutputSettings, int], gpiod.LineRequest] = request_line,
+    ) -> None:
+        numbers = (settings.siren_line, settings.light_line, settings.trouble_line)
+        self._siren, self._light, self._trouble = (
+            _Line(partial(request, settings, number), number) for number in numbers
         )
+
+    def set(self, pattern: Pattern) -> None:
+        """Switch all lines; the trouble line is high while there is no trouble.
+
+        Raises OSError once every line was tried, the siren first.
+        """
+        _try_all(
+            partial(self._siren.drive, on=pattern.siren),
+            partial(self._light.drive, on=pattern.light),
+            partial(self._trouble.drive, on=not pattern.trouble),
+        )
+
+    def close(self) -> None:
+        """Switch all lines to rest and give them free; raises OSError once each was tried."""
+        _try_all(self._siren.rest, self._light.rest, self._trouble.rest)
+
+
+def _try_all(*steps: Callable[[], None]) -> None:
+    failed = []
+    for step in steps:
+        try:
+            step()
+        except OSError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def find_chip(label: str, devices: Path = _DEVICES) -> str:
