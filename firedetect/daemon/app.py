@@ -141,6 +141,7 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks["tick"] = partial(tick, parts.queue, clock)
     tasks["clock"] = partial(follow_wall_clock, parts.queue, clock, parts.troubles.report)
     tasks["detect"] = parts.detector.run
+    tasks["self-check"] = parts.self_check.run
     if parts.siren is not None:
         tasks["outputs"] = parts.siren.run
     if parts.button is not None:

@@ -63,6 +63,7 @@ def run(
         listeners=(partial(_write_json, json_out),) if json_out is not None else (),
         record=record,
         duration_s=duration_s,
+        sysfs=None if simulate else Path("/sys"),
         start=start,
     )
     if simulate is not None:

@@ -30,6 +30,7 @@ from firedetect.daemon.remote.pictures import AlarmPictures
 from firedetect.daemon.remote.self_report import SelfReport
 from firedetect.daemon.remote.sensing import Sensing
 from firedetect.daemon.remote.telemetry import TelemetryCollector
+from firedetect.daemon.self_check import SelfCheck
 from firedetect.daemon.siren import Siren
 from firedetect.daemon.start_settings import StartSettings
 from firedetect.daemon.transitions import log_transitions
@@ -68,6 +69,8 @@ class Surroundings:
     duration_s: float | None = None
     served: bool = True
     """Whether page and control socket are offered."""
+    sysfs: Path | None = None
+    """Where the kernel shows a machine that is a detector's own."""
     start: StartSettings | None = None
     """Where the settings come from, if that is a file."""
 
@@ -91,6 +94,7 @@ class Parts:
     trial: StoredTrial
     disk: DiskThread
     telemetry: TelemetryCollector
+    self_check: SelfCheck
     places: HotPlaceKeeper
     cloud: Cloud | None
     pictures: AlarmPictures | None
@@ -148,7 +152,7 @@ def assemble(
         clock=clock,
         keeper=keeper,
         sensing=sensing,
-        known_answer=lambda: None if models.scorer is None else models.scorer.known_answer(),
+        known_answer=models.known_answer,
         config_version=lambda: remote.version,
     )
     asked = None if folder is None else Slots(folder, "alarm-asked")
@@ -220,6 +224,7 @@ def assemble(
         trial=trial,
         disk=disk,
         telemetry=telemetry,
+        self_check=SelfCheck(models.known_answer, report, around.sysfs),
         places=places,
         cloud=cloud,
         pictures=pictures,

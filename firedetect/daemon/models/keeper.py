@@ -74,6 +74,10 @@ class ModelKeeper:
         """The version of the model in use, None without one."""
         return None if self.scorer is None else self.scorer.version
 
+    def known_answer(self) -> bool | None:
+        """Whether the model in use knows a fire just now, None without one."""
+        return None if self.scorer is None else self.scorer.known_answer()
+
     def watch(self) -> None:
         """Begin to watch a model that has not proved itself yet, once the event loop runs."""
         if self._on_trial:
