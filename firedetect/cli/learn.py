@@ -78,8 +78,7 @@ def evaluate(
     if card is not None:
         write_card(card, told, held)
     for target in held:
-        mark = "-" if target["meets_floor"] is None else "ok" if target["meets_floor"] else "MISS"
-        print(f"{mark:<5} {target['name']}: {target['shown']} (floor {target['floor']})")
+        print(f"{target['floor_met']:<9} {target['name']}: {target['shown']} ({target['floor']})")
     print(f"{out}: written", file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from firedetect.errors import DatasetError
 from firedetect.lab import plots
 from firedetect.lab.evaluate import REPORT_SITE
+from firedetect.lab.targets import Verdict
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
@@ -91,8 +92,8 @@ def _targets(targets: Sequence[dict[str, Any]]) -> str:
                 target["name"],
                 target["shown"],
                 target["floor"],
-                _mark(target["meets_floor"]),
-                _mark(target["meets_aim"]),
+                _mark(target["floor_met"]),
+                _mark(target["aim_met"]),
             )
             for target in targets
         ),
@@ -221,10 +222,9 @@ class _Html(str):
     __slots__ = ()
 
 
-def _mark(met: bool | None) -> str:  # noqa: FBT001 - a value to show
-    if met is None:
-        return "-"
-    return _Html("<span class=ok>yes</span>" if met else "<span class=bad>no</span>")
+def _mark(met: Verdict) -> str:
+    look = {Verdict.MET: "ok", Verdict.MISSED: "bad"}.get(met)
+    return met if look is None else _Html(f"<span class={look}>{met}</span>")
 
 
 def _percent(share: float | None) -> str:

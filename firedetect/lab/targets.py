@@ -1,10 +1,21 @@
 """What the model is held to: floors and aims, and what an evaluation reached of them."""
 
 import math
+from enum import StrEnum
 from typing import Any, Final
 
 BELOW: Final = "at most"
 ABOVE: Final = "at least"
+
+
+class Verdict(StrEnum):
+    """What a sample says of a target. Few tries show little: 12 of 12 may be 74 %."""
+
+    MET = "yes"
+    MISSED = "no"
+    NOT_SHOWN = "not shown"
+    """What was reached is within the target, but the bound at 95 % of it is not."""
+    NONE = "-"
 
 
 def targets(told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,20 +54,8 @@ def targets(told: dict[str, Any]) -> list[dict[str, Any]]:
             _share(f"hard rules alone, in view: {family}", share, ABOVE, 0.99)
             for family, share in told["hard_rules_alone"]["in_view"].items()
         ),
-        _target(
-            "false emergency a device-year (dwelling)",
-            dwelling["emergency"]["a_year"],
-            BELOW,
-            0.02,
-            0.005,
-        ),
-        _target(
-            "false alert or above a device-year (dwelling)",
-            dwelling["alert"]["a_year"],
-            BELOW,
-            0.1,
-            0.02,
-        ),
+        _rate("false emergency", dwelling, "emergency", 0.02, 0.005),
+        _rate("false alert or above", dwelling, "alert", 0.1, 0.02),
         _target("calibration error", told["calibration"]["ece"], BELOW, 0.04, 0.02),
     ]
     if "left_out" in told:
@@ -88,33 +87,53 @@ def _promise(told: dict[str, Any], name: str) -> dict[str, Any]:
 def _share(
     name: str, share: dict[str, Any], sense: str, floor: float | None, aim: float | None = None
 ) -> dict[str, Any]:
-    record = _target(name, share["share"] if share["of"] else None, sense, floor, aim)
-    if share["of"]:
-        record["shown"] = (
-            f"{100 * share['share']:.2f} % ({share['hits']} of {share['of']}; "
-            f"{100 * share['low']:.2f} to {100 * share['high']:.2f} %)"
-        )
-    return record
+    if not share["of"]:
+        return _target(name, None, sense, floor, aim)
+    bound = share["high"] if sense == BELOW else share["low"]
+    return _target(name, share["share"], sense, floor, aim, bound=bound) | {
+        "shown": f"{100 * share['share']:.2f} % ({share['hits']} of {share['of']}; "
+        f"{100 * share['low']:.2f} to {100 * share['high']:.2f} %)"
+    }
+
+
+def _rate(name: str, site: dict[str, Any], level: str, floor: float, aim: float) -> dict[str, Any]:
+    found, years = site[level], site["exposure_years"]
+    name = f"{name} a device-year (dwelling)"
+    return _target(name, found["a_year"], BELOW, floor, aim, bound=found["at_most"]) | {
+        "shown": f"{found['a_year']:.3g} (at most {found['at_most']:.3g}; {years:.2g} years)"
+    }
 
 
 def _target(
-    name: str, value: float | None, sense: str, floor: float | None, aim: float | None
+    name: str,
+    value: float | None,
+    sense: str,
+    floor: float | None,
+    aim: float | None,
+    *,
+    bound: float | None = None,
 ) -> dict[str, Any]:
-    """Return one record; a value that is missing meets nothing."""
+    """Return one record; `bound` is what the value may be at 95 %, if that was worked out."""
     return {
         "name": name,
         "value": value,
         "shown": "none" if value is None else f"{value:.4g}",
         "floor": "-" if floor is None else f"{sense} {floor:g}",
         "aim": "-" if aim is None else f"{sense} {aim:g}",
-        "meets_floor": _meets(value, sense, floor),
-        "meets_aim": _meets(value, sense, aim),
+        "floor_met": _verdict(value, bound, sense, floor),
+        "aim_met": _verdict(value, bound, sense, aim),
     }
 
 
-def _meets(value: float | None, sense: str, limit: float | None) -> bool | None:
+def _verdict(value: float | None, bound: float | None, sense: str, limit: float | None) -> Verdict:
     if limit is None:
-        return None
+        return Verdict.NONE
     if value is None or math.isnan(value):
-        return False
+        return Verdict.NOT_SHOWN
+    if not _within(value, sense, limit):
+        return Verdict.MISSED
+    return Verdict.MET if bound is None or _within(bound, sense, limit) else Verdict.NOT_SHOWN
+
+
+def _within(value: float, sense: str, limit: float) -> bool:
     return value <= limit if sense == BELOW else value >= limit

@@ -21,6 +21,7 @@ from firedetect.lab.exposure import Judged, false_alarm_table
 from firedetect.lab.generate import generate
 from firedetect.lab.plan import family_plan
 from firedetect.lab.report import write_report
+from firedetect.lab.statistics import Share
 from firedetect.lab.targets import targets
 from firedetect.lab.trial_set import load_trial
 from firedetect.lab.verdicts import LEVELS
@@ -107,12 +108,42 @@ def test_the_report_and_the_card_hold_the_figures_and_nothing_outside(told, tmp_
         write_card(tmp_path / "none" / "card.md", told, held)
 
 
+@pytest.mark.parametrize(
+    ("hits", "of", "floor", "aim"),
+    [
+        (12, 12, "not shown", "not shown"),
+        (5, 12, "no", "no"),
+        (1000, 1000, "yes", "not shown"),
+        (0, 0, "not shown", "not shown"),
+    ],
+)
+def test_what_few_tries_cannot_show_is_not_called_met(told, hits, of, floor, aim):
+    changed = json.loads(json.dumps(told))
+    changed["promises"]["test_fires_in_time"] = Share(hits, of).as_record()
+    found = next(t for t in targets(changed) if t["name"].startswith("TF1 to TF6"))
+    assert (found["floor_met"], found["aim_met"]) == (floor, aim)
+
+
+def test_false_alarms_are_judged_by_what_they_may_be(told):
+    changed = json.loads(json.dumps(told))
+    changed["false_alarms"]["dwelling"] |= {
+        "emergency": {"a_year": 0.0, "at_most": 9e3},
+        "alert": {"a_year": 0.01, "at_most": 0.05},
+        "exposure_years": 60.0,
+    }
+    by_name = {target["name"]: target for target in targets(changed)}
+    none = by_name["false emergency a device-year (dwelling)"]
+    assert (none["floor_met"], none["shown"]) == ("not shown", "0 (at most 9e+03; 60 years)")
+    some = by_name["false alert or above a device-year (dwelling)"]
+    assert (some["floor_met"], some["aim_met"]) == ("yes", "not shown")
+
+
 def test_a_target_without_a_value_is_not_met(told):
     by_name = {target["name"]: target for target in targets(told)}
     occluded = by_name["occluded, 60 m³: alert by 250 kW"]
     assert occluded["value"] is None
-    assert occluded["meets_floor"] is False
-    assert by_name["occluded, 60 m³: alert by 100 kW"]["meets_floor"] is None
+    assert occluded["floor_met"] == "not shown"
+    assert by_name["occluded, 60 m³: alert by 100 kW"]["floor_met"] == "-"
 
 
 def test_the_shares_of_a_trial_are_those_of_its_episodes(held_out):
