@@ -1,6 +1,6 @@
 # Every target is one line; longer work is a script.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers cover ci lock model year bench clean \
+.PHONY: help setup run test fault check lint types layers cover ci lock model year bench clean \
 	synth templates package account deploy costs
 BIN := .venv/bin
 SCENARIO ?= waste-bin
@@ -21,6 +21,9 @@ run: setup ## Run the detector on an emulated bus (SCENARIO=waste-bin), its page
 
 test: setup ## Run the tests
 	@$(BIN)/pytest -q -n auto -m "not slow and not hardware and not cloud and not bench"
+
+fault: setup ## Show what the detector does about every fault of docs/faults.md
+	@$(BIN)/python -m pytest -q -m fault -n 2 --dist worksteal -p tests.faults
 
 check: lint types layers test ## What must hold before every commit
 

@@ -62,7 +62,9 @@ def _open_anew(path: Path, aside: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False)
+    # A card writes more than the bytes that were asked for: what lies beside them may go too.
+    address = f"{path.absolute().as_uri()}?psow=0"
+    db = sqlite3.connect(address, uri=True, check_same_thread=False)
     try:
         for pragma in _PRAGMAS:
             db.execute(pragma)

@@ -125,6 +125,7 @@ def test_every_word_survives_the_memory(trim):
     assert tuple(getattr(words, name) for name in trim._fields) == tuple(trim)
 
 
+@pytest.mark.fault("F73")
 @given(st.binary(min_size=26, max_size=26), st.binary(min_size=7, max_size=7),
        st.binary(min_size=8, max_size=8))  # fmt: skip
 def test_any_bytes_are_a_reading_in_range_or_a_stated_failure(low, high, data):

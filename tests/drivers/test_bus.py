@@ -82,6 +82,7 @@ def test_absent_device_is_named():
         run_virtual(bus.transfer(0x10, b"\x00"), clock)
 
 
+@pytest.mark.fault("F01")
 def test_one_failure_is_retried_and_counted():
     clock, wire, bus = emulated()
     wire.faults(0x10).fail(errno.EIO, times=1)
@@ -120,6 +121,7 @@ def test_lost_port_is_opened_again():
     assert wire.closed == 1
 
 
+@pytest.mark.fault("F03")
 def test_blocked_transfer_in_virtual_time_is_stuck():
     clock, wire, bus = emulated()
     wire.faults(0x10).block(60.0, times=1)
@@ -145,6 +147,7 @@ async def test_transfer_that_the_kernel_gives_up_is_repeated_and_leaves_no_threa
     await bus.close()
 
 
+@pytest.mark.fault("F03")
 async def test_stuck_thread_is_left_behind_once():
     ports = []
 
@@ -211,6 +214,7 @@ async def test_transfers_take_turns_in_one_thread():
     await bus.close()
 
 
+@pytest.mark.fault("F38")
 async def test_thread_that_cannot_start_leaves_the_bus_usable(monkeypatch):
     real, left = threading.Thread.start, [2]
 

@@ -138,6 +138,7 @@ def test_supply_and_ambient_come_back(ta_c, vdd_v):
     assert found.vdd_v == pytest.approx(vdd_v, abs=0.001)
 
 
+@pytest.mark.fault("F10", "F14")
 def test_clipped_and_very_hot_pixels_are_at_the_limit():
     scene = np.full((24, 32), 22.0)
     scene[3, 5], scene[7, 7] = 3000.0, 350.0
@@ -148,6 +149,7 @@ def test_clipped_and_very_hot_pixels_are_at_the_limit():
     assert np.nanmax(np.delete(image.reshape(-1), [3 * 32 + 5, 7 * 32 + 7])) < 23
 
 
+@pytest.mark.fault("F14")
 def test_every_hot_raw_value_is_hot():
     # With falling sensitivity the corrections leave the real numbers far above the range.
     terms = random_terms(np.random.default_rng(3), bad_pixels=False)
@@ -164,6 +166,7 @@ def test_every_hot_raw_value_is_hot():
     assert np.all(image == 300.0)
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("raw", [0x8000, 0x8001, 0xC000])
 def test_pixel_without_a_temperature_is_nan(raw):
     # Defect 4: the package raises and leaves the image half written.
@@ -174,6 +177,7 @@ def test_pixel_without_a_temperature_is_nan(raw):
     assert np.count_nonzero(~np.isnan(image)) == 383
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("name", ["768", "776", "778", "800", "808", "810"])
 @pytest.mark.parametrize("value", [0x7FFF, 0x8000])
 def test_used_auxiliary_word_without_value_rejects(name, value):
@@ -189,6 +193,7 @@ def test_unused_auxiliary_words_do_not_matter():
     assert problem(words, TERMS) is None
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("value", [0x7FFF, 0x8000])
 def test_row_without_value_rejects(value):
     words = subpage(0)
@@ -207,6 +212,7 @@ def filled(rows, word, *, beside=0):
     return words
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.parametrize("rows", [[0], [4], [23], [7, 8], [0, 1, 2], range(24)])
 def test_rows_that_a_fire_saturates_are_evidence_and_no_fault(rows):
     assert problem(filled(rows, 0x7FFF, beside=0x1000), TERMS) is None
@@ -218,6 +224,7 @@ def test_a_saturated_row_with_nothing_hot_beside_it_is_a_fault(row):
     assert f"row {row} " in problem(filled([row], 0x7FFF, beside=0x0FFF), TERMS)
 
 
+@pytest.mark.fault("F13")
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -80,6 +80,7 @@ def test_board_refuses_the_address_change():
     assert rig.board.refused == [0x55]
 
 
+@pytest.mark.fault("F15")
 def test_one_failure_is_retried_and_a_lasting_one_raised():
     rig = Gas()
     rig.faults.fail(errno.EIO, times=1)

@@ -123,6 +123,7 @@ def test_subpages_too_far_apart_are_no_pair():
     assert isinstance(feed.sub(page=0), ThermalImage)
 
 
+@pytest.mark.fault("F06")
 def test_one_number_alone_is_a_fault_after_a_second():
     feed = Feed()
     results = [feed.sub(page=0) for _ in range(30)]
@@ -141,6 +142,7 @@ def test_one_number_after_a_pause_is_no_fault():
     assert all(feed.sub(page=0) is None for _ in range(5))
 
 
+@pytest.mark.fault("F05")
 def test_identical_words_are_frozen_until_they_change():
     feed = Feed()
     still = [feed.words(with_pixel(30.0, (3, 3)), page) for page in (0, 1)]
@@ -162,6 +164,7 @@ def test_static_scene_of_a_living_chip_is_not_frozen():
     assert all(isinstance(feed.image(), ThermalImage) for _ in range(20))
 
 
+@pytest.mark.fault("F10")
 def test_implausible_frame_is_rejected_with_its_reason():
     feed = Feed()
     feed.change = {800: 0x7FFF}
@@ -173,6 +176,7 @@ def test_implausible_frame_is_rejected_with_its_reason():
     feed.image()
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.parametrize("rows", [2, 6, 24])
 def test_a_fire_that_saturates_whole_rows_at_once_is_an_emergency(rows):
     def scene(t_s):
@@ -197,6 +201,7 @@ def test_wrong_number_of_words_is_rejected():
     assert isinstance(feed.images.feed(SubPage(1, np.zeros(100, np.uint16))), FrameRejected)
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("word", [768, 778, 800])
 def test_flipped_bit_in_an_auxiliary_word_gives_no_image(word):
     feed = Feed()
@@ -265,6 +270,7 @@ def test_heat_with_another_problem_is_rejected(change):
     assert all(isinstance(feed.sub(ta_c=100.0), FrameRejected) for _ in range(4))
 
 
+@pytest.mark.fault("F13")
 def test_hot_chip_raises_the_alarm_of_the_air():
     feed, pipeline = Feed(), Pipeline(None)
     pipeline.step(Started(0, "detector", 0, 0, (Stream(Sensor.THERMAL, 3.0),)))
@@ -275,6 +281,7 @@ def test_hot_chip_raises_the_alarm_of_the_air():
     assert any("few" in trouble for trouble in last.troubles)
 
 
+@pytest.mark.fault("F09")
 @pytest.mark.parametrize("broken", [False, True])
 def test_bad_pixels_get_their_neighbours_median(broken):
     # Defect 7: the package shows -273.15.
@@ -290,6 +297,17 @@ def test_bad_pixels_get_their_neighbours_median(broken):
     assert image[767] == pytest.approx(60.0, abs=0.3)
 
 
+@pytest.mark.fault("F09")
+@pytest.mark.parametrize("broken", [(1, 40, 400, 500, 600), (5, 6), (5, 37)])
+def test_more_broken_pixels_than_can_be_repaired_are_a_fault(broken):
+    eeprom = EEPROM.copy()
+    eeprom[[64 + pixel for pixel in broken]] = 0
+    fault = ImageAssembler().feed(opened(eeprom))
+    assert fault.kind is FaultKind.CALIBRATION
+    assert "broken pixels" in fault.detail
+
+
+@pytest.mark.fault("F11")
 def test_broken_memory_is_a_fault_and_gives_no_images():
     images = ImageAssembler()
     fault = images.feed(opened(np.full(832, 0xFFFF, np.uint16)))
@@ -308,6 +326,7 @@ def another_eeprom():
     return encode_eeprom(typical_terms(seed=3))
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.parametrize(
     "eeprom",
     [another_eeprom(), np.full(832, 0xFFFF, np.uint16), None],
@@ -327,6 +346,7 @@ def test_changed_memory_is_a_trouble_beside_images_with_the_known_terms(eeprom):
     assert feed.images.feed(opened(t_ns=feed.t_ns)) is None
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.parametrize("eeprom", [np.full(832, 0xFFFF, np.uint16), None], ids=["burnt", "unread"])
 def test_a_damaged_memory_is_replaced_by_its_commissioned_copy(eeprom):
     feed = Feed()
@@ -337,6 +357,7 @@ def test_a_damaged_memory_is_replaced_by_its_commissioned_copy(eeprom):
     assert not images.feed(opened(EEPROM, feed.t_ns, commissioned=EEPROM)).active
 
 
+@pytest.mark.fault("F11")
 def test_one_flipped_bit_is_found_and_changes_no_temperature():
     damaged = EEPROM.copy()
     damaged[64 + 100] ^= 0x0400
@@ -357,6 +378,7 @@ def test_another_array_brings_its_own_terms_and_none_of_the_old_findings():
     assert np.abs(feed.image().temp_c - ROOM_C).max() < 0.3
 
 
+@pytest.mark.fault("F09")
 def test_pixels_found_bad_take_the_median_of_their_neighbours():
     scene = np.full((24, 32), ROOM_C)
     scene[5, 7] = 60.0
@@ -381,6 +403,7 @@ def test_subpage_without_opening_is_a_fault():
     assert ImageAssembler().feed(SubPage(1, words)).kind is FaultKind.CALIBRATION
 
 
+@pytest.mark.fault("F08")
 def test_flipped_bit_in_one_pixel_is_nan_in_one_image():
     feed = Feed()
     feed.image()
@@ -432,6 +455,7 @@ def test_hot_neighbours_are_no_flipped_bit():
     assert image.temp_c[10, 10] == pytest.approx(250.0, abs=1.0)
 
 
+@pytest.mark.fault("F14")
 def test_clipped_pixel_is_hot_from_its_second_image():
     feed = Feed()
     feed.image()

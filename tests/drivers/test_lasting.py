@@ -81,6 +81,7 @@ def judged(array, said):
     return list(Pipeline(None).run([started, array.opening, *said]))
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize(("control", "page"), HALVES)
 def test_a_frozen_half_is_told_in_time_and_the_other_half_is_looked_at(control, page):
     array = Array(control=control)
@@ -106,6 +107,7 @@ def test_a_frozen_half_is_told_in_five_seconds_at_every_rate(rate):
     assert troubles_of(array.run(5.0)) == [(FROZEN_TROUBLE, True)]
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize(("control", "page"), HALVES)
 def test_a_fire_beside_a_frozen_half_is_an_emergency(control, page):
     def scene(t_s):
@@ -200,6 +202,7 @@ def test_a_sub_page_missing_beside_a_living_one_is_no_frozen_half():
 # Bits that flip
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.parametrize("flips", [3, 10, 40])
 def test_bits_that_flip_all_the_time_are_told_beside_the_images_and_do_not_flap(flips):
     array = Array()

@@ -128,6 +128,7 @@ def test_set_up_keeps_the_resolution_and_is_verified():
         deaf.open()
 
 
+@pytest.mark.fault("F02")
 def test_absent_sensor_is_a_bus_error():
     rig = Thermal()
     rig.faults.fail()
@@ -138,6 +139,7 @@ def test_absent_sensor_is_a_bus_error():
     assert rig.run(1.0)
 
 
+@pytest.mark.fault("F01")
 @pytest.mark.parametrize("number", [errno.EREMOTEIO, errno.EIO, errno.EAGAIN, errno.ETIMEDOUT])
 def test_one_failed_transfer_costs_no_frame(number):
     rig = Thermal()
@@ -176,6 +178,7 @@ def test_questions_that_are_all_lost_end_within_the_deadline():
     assert 1.0 <= (rig.clock.monotonic_ns() - begin_ns) / 1e9 < 1.5
 
 
+@pytest.mark.fault("F03")
 def test_blocked_bus_is_stuck_and_comes_back():
     rig = Thermal()
     rig.open()
@@ -186,6 +189,7 @@ def test_blocked_bus_is_stuck_and_comes_back():
     assert rig.run(1.0)
 
 
+@pytest.mark.fault("F04")
 def test_data_that_never_gets_ready_has_a_deadline():
     rig = Thermal()
     rig.open()
@@ -199,6 +203,7 @@ def test_data_that_never_gets_ready_has_a_deadline():
     assert rig.run(1.0)
 
 
+@pytest.mark.fault("F07")
 def test_frame_overwritten_while_it_is_read_is_torn():
     # Defect 10: at 100 kHz a frame takes longer than the next one needs to come.
     rig = Thermal()
@@ -294,6 +299,7 @@ def test_restarted_sensor_is_noticed():
     assert rig.run(1.0)
 
 
+@pytest.mark.fault("F11")
 def test_one_damaged_dump_is_read_again():
     rig = Thermal()
     rig.faults.flip(200, 0x10, times=1)
@@ -303,6 +309,7 @@ def test_one_damaged_dump_is_read_again():
         noisy.open()
 
 
+@pytest.mark.fault("F11")
 def test_broken_memory_gives_a_fault_and_no_image():
     rig = Thermal()
     rig.chip.eeprom[:] = 0xFFFF
@@ -310,6 +317,7 @@ def test_broken_memory_gives_a_fault_and_no_image():
         rig.open()
 
 
+@pytest.mark.fault("F05")
 def test_frozen_chip():
     rig = Thermal()
     rig.open()
@@ -323,6 +331,7 @@ def test_frozen_chip():
     assert len(rig.run(2.0)) >= 7
 
 
+@pytest.mark.fault("F06")
 def test_stuck_subpage():
     rig = Thermal()
     rig.open()
@@ -334,6 +343,7 @@ def test_stuck_subpage():
     assert len(rig.run(2.0)) >= 7
 
 
+@pytest.mark.fault("F08")
 def test_flipped_bit_on_the_chip_never_shows():
     rig = Thermal()
     rig.open()
@@ -344,6 +354,7 @@ def test_flipped_bit_on_the_chip_never_shows():
     assert max(float(np.nanmax(i.temp_c)) for i in images) < ROOM_C + 1
 
 
+@pytest.mark.fault("F08")
 def test_flipped_bit_on_the_wire_never_shows():
     rig = Thermal()
     rig.open()
@@ -363,6 +374,7 @@ def test_undriven_bus_is_a_bus_error():
     assert rig.run(1.0)
 
 
+@pytest.mark.fault("F10")
 def test_frame_of_ones_is_rejected():
     rig = Thermal()
     rig.open()
@@ -370,6 +382,7 @@ def test_frame_of_ones_is_rejected():
     assert isinstance(rig.images.feed(ones), FrameRejected)
 
 
+@pytest.mark.fault("F14")
 def test_fire_that_clips_is_hot():
     fire = np.full((24, 32), ROOM_C)
     fire[8:12, 8:12] = 900.0

@@ -83,12 +83,14 @@ def test_commands_of_the_data_sheet():
     )
 
 
+@pytest.mark.fault("F73")
 @given(st.binary(min_size=9, max_size=9))
 def test_any_bytes_are_a_reading_or_a_stated_failure(reply):
     with contextlib.suppress(FrameRejectedError, BusError):
         assert 0 < decode_co2(decode_words(MEASUREMENT, reply)) <= 40_000
 
 
+@pytest.mark.fault("F24")
 @given(st.integers(0, 8), st.integers(1, 255))
 def test_every_flipped_bit_of_a_byte_is_seen(byte, mask):
     reply = bytearray(DATA_SHEET_MEASUREMENT)
@@ -237,6 +239,7 @@ def test_one_wrong_checksum_while_opening_is_asked_again_and_two_are_refused():
         run_virtual(rig.driver.open(), rig.clock)
 
 
+@pytest.mark.fault("F24")
 def test_a_damaged_reading_is_rejected_and_the_second_in_a_row_means_lost():
     rig = opened()
     read(rig)

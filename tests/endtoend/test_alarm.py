@@ -107,6 +107,7 @@ def wall_ms():
     return time.time() * 1000
 
 
+@pytest.mark.fault("F51")
 async def test_without_a_receipt_the_alarm_takes_the_second_path(tmp_path, say):
     got = []
 

@@ -46,9 +46,11 @@ def no_certificate(broker, _folder):
 @pytest.mark.parametrize(
     ("bad_link", "words"),
     [
-        (wrong_ca, r"(?i)certificate|tls|trust"),
-        (expired, r"(?i)certificate|tls|expired"),
-        (no_such_name, r"(?i)name|dns|host"),
+        pytest.param(wrong_ca, r"(?i)certificate|tls|trust", marks=pytest.mark.fault("F54")),
+        pytest.param(
+            expired, r"(?i)certificate|tls|expired", marks=pytest.mark.fault("F46", "F54")
+        ),
+        pytest.param(no_such_name, r"(?i)name|dns|host", marks=pytest.mark.fault("F52")),
         (no_certificate, r"firedetect provision"),
     ],
 )
@@ -75,6 +77,7 @@ async def test_a_link_that_cannot_be_made_is_said_and_a_fire_is_still_seen(
             await seen(lambda: detector.outcome()["level"] == "emergency", detector.text, 60.0)
 
 
+@pytest.mark.fault("F48", "F50")
 async def test_a_broker_that_comes_late_dies_and_comes_back(tmp_path, say):
     async with running_broker(tmp_path, port=free_port()) as broker:
         link = link_to(broker.host, broker.port, broker.authority.issue(THING))

@@ -6,17 +6,20 @@ more, because two processes share the cores of the test machine with whatever el
 
 import contextlib
 import errno
+import resource
 import time
 from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 
+from firedetect.cloudbox.authority import Authority
 from firedetect.errors import RecordingError
 from firedetect.readings import FaultKind, FrameRejected
 from firedetect.sensors.decode import Decoder
 from firedetect.sensors.mlx90640.compute import GAIN_WORD
 from firedetect.sensors.recording import read_events
+from tests.endtoend.world import link_to
 from tests.ioctl.chips import AIR, BAUD, CO2, COUNTS, GAS, ROOM_C, THERMAL
 from tests.ioctl.rig import START_LIMIT_S, Chips, Detector, brief, sees, wait_until
 
@@ -44,20 +47,37 @@ class Passing(NamedTuple):
     limit_s: float = 0.5
 
 
+def showing(fault, *cases):
+    """Mark cases of a test with the fault that they show; see `make fault`."""
+    return [pytest.param(case, marks=fault) for case in cases]
+
+
 GAIN_FLIP = {"address": THERMAL, "byte": 2 * GAIN_WORD, "mask": 64, "times": 1}
 PIXEL_FLIP = {"address": THERMAL, "byte": 500, "mask": 64, "times": 1}
 PASSING = (
-    Passing("F01-no-acknowledge", "fail", {"address": THERMAL, "number": 121, "times": 1}),
-    Passing("F01-input-output", "fail", {"address": THERMAL, "number": 5, "times": 1}),
-    Passing("F01-arbitration-lost", "fail", {"address": THERMAL, "number": 11, "times": 1}),
-    Passing("F01-time-out", "time_out", {"address": THERMAL, "times": 1}, limit_s=1.5),
-    Passing("F07-torn", "chip", {"torn": 1}, FaultKind.TORN),
-    Passing("F08-two-pixels", "chip", {"flips": {"100": 0x4000, "421": 0x2000}}),
-    Passing("F08-on-the-wire", "flip", PIXEL_FLIP),
-    Passing("F10-auxiliary", "flip", GAIN_FLIP, FaultKind.IMPLAUSIBLE),
-    Passing("F15-no-acknowledge", "fail", {"address": GAS, "number": 121, "times": 1}),
-    Passing("F18-glitch", "room", {"glitches": 4}),
-    Passing("F24-checksum", "checksums", {"wrong": 1}),
+    *showing(
+        pytest.mark.fault("F01"),
+        Passing("F01-no-acknowledge", "fail", {"address": THERMAL, "number": 121, "times": 1}),
+        Passing("F01-input-output", "fail", {"address": THERMAL, "number": 5, "times": 1}),
+        Passing("F01-arbitration-lost", "fail", {"address": THERMAL, "number": 11, "times": 1}),
+        Passing("F01-time-out", "time_out", {"address": THERMAL, "times": 1}, limit_s=1.5),
+    ),
+    *showing(pytest.mark.fault("F07"), Passing("F07-torn", "chip", {"torn": 1}, FaultKind.TORN)),
+    *showing(
+        pytest.mark.fault("F08"),
+        Passing("F08-two-pixels", "chip", {"flips": {"100": 0x4000, "421": 0x2000}}),
+        Passing("F08-on-the-wire", "flip", PIXEL_FLIP),
+    ),
+    *showing(
+        pytest.mark.fault("F10"),
+        Passing("F10-auxiliary", "flip", GAIN_FLIP, FaultKind.IMPLAUSIBLE),
+    ),
+    *showing(
+        pytest.mark.fault("F15"),
+        Passing("F15-no-acknowledge", "fail", {"address": GAS, "number": 121, "times": 1}),
+    ),
+    *showing(pytest.mark.fault("F18"), Passing("F18-glitch", "room", {"glitches": 4})),
+    *showing(pytest.mark.fault("F24"), Passing("F24-checksum", "checksums", {"wrong": 1})),
 )
 
 
@@ -112,15 +132,34 @@ NO_VALUE_ROW = {str(32 * 5 + column): 0x8000 for column in range(32)}
 ABSENT = {"address": THERMAL, "number": errno.ENXIO}
 THE_ARRAY = {"address": THERMAL}
 LASTING = (
-    Lasting("F02-absent", "fail", ABSENT, ("no-answer",), 5, 10),
-    Lasting("F02-undriven", "float", THE_ARRAY, ("no-answer",), 5, 10),
-    Lasting("F03-time-outs", "time_out", THE_ARRAY, ("bus-stuck", "no-answer"), 5, 15),
-    Lasting("F04-no-data", "chip", {"silent": True}, ("no-frame", "stale"), 5, 15),
-    Lasting("F05-frozen", "chip", {"frozen": True}, ("frozen",), 5, 5),
-    Lasting("F06-one-sub-page", "chip", {"only_page": 0}, ("stuck-sub-page",), 5, 5),
-    Lasting("F10-auxiliary", "chip", {"words": {str(GAIN_WORD): 0x7FFF}}, ("stale",), 5, 5),
-    Lasting("F10-row", "chip", {"words": NO_VALUE_ROW}, ("stale",), 5, 5),
-    Lasting("F13-supply", "room", {"vdd_v": 2.6}, ("stale",), 5, 5),
+    *showing(
+        pytest.mark.fault("F02"),
+        Lasting("F02-absent", "fail", ABSENT, ("no-answer",), 5, 10),
+        Lasting("F02-undriven", "float", THE_ARRAY, ("no-answer",), 5, 10),
+    ),
+    *showing(
+        pytest.mark.fault("F03"),
+        Lasting("F03-time-outs", "time_out", THE_ARRAY, ("bus-stuck", "no-answer"), 5, 15),
+    ),
+    *showing(
+        pytest.mark.fault("F04"),
+        Lasting("F04-no-data", "chip", {"silent": True}, ("no-frame", "stale"), 5, 15),
+    ),
+    *showing(
+        pytest.mark.fault("F05"), Lasting("F05-frozen", "chip", {"frozen": True}, ("frozen",), 5, 5)
+    ),
+    *showing(
+        pytest.mark.fault("F06"),
+        Lasting("F06-one-sub-page", "chip", {"only_page": 0}, ("stuck-sub-page",), 5, 5),
+    ),
+    *showing(
+        pytest.mark.fault("F10"),
+        Lasting("F10-auxiliary", "chip", {"words": {str(GAIN_WORD): 0x7FFF}}, ("stale",), 5, 5),
+        Lasting("F10-row", "chip", {"words": NO_VALUE_ROW}, ("stale",), 5, 5),
+    ),
+    *showing(
+        pytest.mark.fault("F13"), Lasting("F13-supply", "room", {"vdd_v": 2.6}, ("stale",), 5, 5)
+    ),
 )
 
 
@@ -235,26 +274,38 @@ class Others(NamedTuple):
 
 
 OTHERS = (
-    Others(
-        "F15-F24-no-acknowledge",
-        (
-            ("fail", {"address": GAS, "number": 121}, "gas:no-answer", 5),
-            ("fail", {"address": CO2, "number": 121}, "co2:no-answer", 10),
-            ("fail", {"address": AIR, "number": 121}, "air:no-answer", 10),
+    *showing(
+        pytest.mark.fault("F15", "F24"),
+        Others(
+            "F15-F24-no-acknowledge",
+            (
+                ("fail", {"address": GAS, "number": 121}, "gas:no-answer", 5),
+                ("fail", {"address": CO2, "number": 121}, "co2:no-answer", 10),
+                ("fail", {"address": AIR, "number": 121}, "air:no-answer", 10),
+            ),
         ),
     ),
-    Others(
-        "F17-F24-high-rail-checksums",
-        (
-            ("room", {"counts": [1023.0, 70.0, 95.0, 764.0]}, "gas:at-rail", 10),
-            ("checksums", {"wrong": 1000}, "co2:no-answer", 10),
+    *showing(
+        pytest.mark.fault("F17", "F24"),
+        Others(
+            "F17-F24-high-rail-checksums",
+            (
+                ("room", {"counts": [1023.0, 70.0, 95.0, 764.0]}, "gas:at-rail", 10),
+                ("checksums", {"wrong": 1000}, "co2:no-answer", 10),
+            ),
         ),
     ),
-    Others("F17-low-rail", (("room", {"counts": [0.0] * 4}, "gas:at-rail", 10),)),
-    Others(
-        "F19-all-films",
-        (("room", {"counts": [0.7 * count for count in COUNTS]}, "gas:common-mode", 120),),
-        60.0,
+    *showing(
+        pytest.mark.fault("F17"),
+        Others("F17-low-rail", (("room", {"counts": [0.0] * 4}, "gas:at-rail", 10),)),
+    ),
+    *showing(
+        pytest.mark.fault("F19"),
+        Others(
+            "F19-all-films",
+            (("room", {"counts": [0.7 * count for count in COUNTS]}, "gas:common-mode", 120),),
+            60.0,
+        ),
     ),
 )
 
@@ -294,6 +345,7 @@ def test_lasting_faults_of_the_others_are_told_and_leave_the_array(rig, say, oth
     assert_no_alarm(detector, begin)
 
 
+@pytest.mark.fault("F03")
 @pytest.mark.parametrize("how", ["held", "stopped"])
 def test_f03_stuck_bus_costs_one_thread_and_no_waiting(rig, say, how):
     chips, detector = rig
@@ -331,6 +383,7 @@ def test_f03_stuck_bus_costs_one_thread_and_no_waiting(rig, say, how):
     assert_no_alarm(detector, begin)
 
 
+@pytest.mark.fault("F02")
 @pytest.mark.parametrize("how", ["killed", "unplugged"])
 def test_f02_bus_that_goes_away_is_used_again_when_it_is_back(rig, say, how):
     chips, detector = rig
@@ -365,6 +418,7 @@ def thermal_troubles(outcome):
     return [trouble for trouble in outcome["troubles"] if trouble.startswith("thermal")]
 
 
+@pytest.mark.fault("F11")
 def test_f11_another_eeprom_after_a_loss_of_supply_changes_no_temperature(rig, say):
     chips, detector = rig
     begin = time.monotonic()
@@ -390,6 +444,7 @@ def miscalibrated(outcome):
     return any("calibration" in trouble for trouble in thermal_troubles(outcome))
 
 
+@pytest.mark.fault("F11")
 def test_f11_empty_eeprom_at_the_start_gives_no_temperature(shim, tmp_path, say):
     bus = tmp_path / "bus"
     bus.mkdir()
@@ -417,6 +472,7 @@ def sees_any(outcome):
     return any(outcome["features"].get(name) is not None for name in ("t_mean", "t_max"))
 
 
+@pytest.mark.fault("F09")
 def test_f09_one_hot_pixel_is_no_fire(rig, say):
     chips, detector = rig
     begin = time.monotonic()
@@ -459,6 +515,7 @@ def reset(rig):
     wait_until(normal, 60.0, "the alarm is reset")
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.usefixtures("reset")
 def test_f14_saturated_pixels_are_a_fire(rig, say):
     chips, detector = rig
@@ -470,6 +527,7 @@ def test_f14_saturated_pixels_are_a_fire(rig, say):
     say(f"F14: {detector.now['level']} after {took_s:.2f} s (limit 0.5)")
 
 
+@pytest.mark.fault("F13")
 @pytest.mark.usefixtures("reset")
 def test_f13_chip_too_hot_for_its_pixels_still_alarms(rig, say):
     chips, detector = rig
@@ -483,3 +541,82 @@ def test_f13_chip_too_hot_for_its_pixels_still_alarms(rig, say):
         begin, lambda one: one["level"] in ("alert", "emergency"), limit(5), "alarm"
     )
     say(f"F13-too-hot: trouble after {reacted_s:.2f} s, alarm after {took_s:.2f} s (limit 5)")
+
+
+DEAD_PORT = 9
+
+
+@pytest.fixture
+def alone(shim, tmp_path):
+    """Chips and a detector of a test's own, with a cloud that is not there."""
+    (tmp_path / "bus").mkdir()
+    link = link_to("127.0.0.1", DEAD_PORT, Authority(tmp_path / "ca").issue("cut"))
+    env = link | {"FIREDETECT_DEVICE__ID": "cut"}
+    with (
+        Chips(tmp_path / "bus") as chips,
+        Detector(tmp_path, shim, tmp_path / "bus", "--cloud", "aws", env=env) as detector,
+    ):
+        detector.first(0.0, sees_well, START_LIMIT_S, "images")
+        yield chips, detector
+
+
+def allow(detector, what, most):
+    """Set a limit of the running detector and return the one before."""
+    before, hard = resource.prlimit(detector.pid, what)
+    resource.prlimit(detector.pid, what, (most, hard))
+    return before
+
+
+def fire_s(chips, detector):
+    """Return how long it takes from a fire to the emergency."""
+    begin = time.monotonic()
+    chips("room", hot_c=900.0)
+    return detector.first(begin, lambda one: one["current"] == "emergency", limit(5), "emergency")
+
+
+@pytest.mark.fault("F39", "F70")
+def test_f70_fire_without_gas_network_and_disk_is_told_as_soon(alone, say):
+    chips, detector = alone
+    whole_s = fire_s(chips, detector)
+    chips("mend")
+
+    def calm():
+        detector.command("reset")
+        return detector.now["level"] == "normal"
+
+    wait_until(calm, 90.0, "the alarm is reset")
+    begin = time.monotonic()
+    chips("fail", address=GAS, number=errno.ENXIO)
+    # Whatever is written from now on meets the end of the disk.
+    allow(detector, resource.RLIMIT_FSIZE, 0)
+    for name in ("gas:no-answer", "link:", "disk:"):
+        detector.first(
+            begin,
+            lambda one, n=name: any(told.startswith(n) for told in one["troubles"]),
+            limit(30),
+            name,
+        )
+    crippled_s = fire_s(chips, detector)
+    say(f"F70: emergency after {whole_s:.2f} s, without gas, network, disk {crippled_s:.2f} s")
+    assert crippled_s <= whole_s + 2.0 + 2.0
+
+
+@pytest.mark.fault("F38")
+def test_f38_without_files_detection_goes_on_and_what_cannot_be_opened_is_a_trouble(alone, say):
+    chips, detector = alone
+    begin = time.monotonic()
+    before = allow(detector, resource.RLIMIT_NOFILE, 4)
+    detector.first(begin + 3.0, sees_well, limit(5), "images go on")
+    alarm_s = fire_s(chips, detector)
+    chips("mend")
+    gone = time.monotonic()
+    chips("pull")
+    chips("insert")
+    told_s = detector.first(gone, thermal_troubles, limit(5), "the bus cannot be opened")
+    detector.first(gone + told_s + 3.0, thermal_troubles, limit(5), "nor later")
+    allow(detector, resource.RLIMIT_NOFILE, before)
+    back_s = detector.first(time.monotonic(), sees_well, limit(10), "images again")
+    say(
+        f"F38: emergency after {alarm_s:.2f} s, trouble after {told_s:.2f} s, "
+        f"images {back_s:.2f} s after there are files again (limit 10)"
+    )

@@ -204,6 +204,7 @@ def small(tmp_path_factory):
     return events, path.read_bytes()
 
 
+@pytest.mark.fault("F73")
 @settings(max_examples=150, deadline=None, suppress_health_check=SAME_FILE)
 @given(data=st.data(), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_an_error_or_harmless(small, tmp_path, data, bit):

@@ -455,6 +455,7 @@ def test_of_the_strongest_odours_few_are_an_alert_for_films_alone(tmp_path, shar
     assert max(found) is Level.ALERT
 
 
+@pytest.mark.fault("F05")
 def test_a_real_array_that_repeats_itself_is_frozen_in_time(tmp_path, shared_data):
     arrays = melexis_pages(shared_data("mlx90640_melexis_example"))
     rows = [(second, (40.0, 70.0, 90.0, 760.0)) for second in range(12)]

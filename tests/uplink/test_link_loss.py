@@ -63,6 +63,7 @@ class BlackHole:
         writer.close()
 
 
+@pytest.mark.fault("F50")
 async def test_a_black_hole_is_said_on_both_sides_in_time(tmp_path, say):
     said = []
     loop = asyncio.get_running_loop()
@@ -97,6 +98,7 @@ async def test_a_black_hole_is_said_on_both_sides_in_time(tmp_path, say):
     assert cloud_s <= 60.0
 
 
+@pytest.mark.fault("F33")
 async def test_a_hung_but_connected_detector_is_said_within_150_s(tmp_path, say):
     async with running_box(tmp_path / "box", schedule_scale=1.0) as box:
         told = box.told

@@ -95,6 +95,7 @@ class Cloud:
         return set(self._batches.values())
 
 
+@pytest.mark.fault("F61")
 async def test_a_day_offline_two_kills_and_a_dead_broker_lose_nothing(tmp_path, say):
     # `durable`: what the broker has acknowledged must survive its own kill. mosquitto acknowledges
     # just before it writes (one kill of three loses a message): it dies while the worker is held.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+import numpy as np
 import pytest
 
 from firedetect.clock import ManualClock, cancel_and_wait, run_virtual
@@ -114,6 +115,7 @@ async def test_a_message_goes_only_after_a_real_acknowledge():
         assert s.troubles() == {}
 
 
+@pytest.mark.fault("F55")
 @virtual
 async def test_a_denied_topic_does_not_hold_up_the_others():
     async with site() as s:
@@ -127,6 +129,7 @@ async def test_a_denied_topic_does_not_hold_up_the_others():
         assert "d1-1-1" in s.outbox.messages
 
 
+@pytest.mark.fault("F51")
 @virtual
 async def test_an_alarm_waits_for_its_receipt_and_is_sent_again():
     async with site() as s:
@@ -147,6 +150,7 @@ async def test_an_alarm_waits_for_its_receipt_and_is_sent_again():
         assert len(s.payloads()) == 3
 
 
+@pytest.mark.fault("F50")
 @virtual
 async def test_without_a_link_the_second_path_is_taken_within_thirty_seconds():
     taken = []
@@ -167,6 +171,7 @@ async def test_without_a_link_the_second_path_is_taken_within_thirty_seconds():
         assert s.payloads() == ["d1-1-1"]
 
 
+@pytest.mark.fault("F74")
 @virtual
 async def test_a_receipt_for_another_device_or_event_changes_nothing():
     async with site() as s:
@@ -189,6 +194,7 @@ async def test_a_receipt_for_another_device_or_event_changes_nothing():
         assert s.troubles() == {}
 
 
+@pytest.mark.fault("F48")
 @virtual
 async def test_lost_link_is_said_and_taken_back():
     async with site() as s:
@@ -204,6 +210,7 @@ async def test_lost_link_is_said_and_taken_back():
         assert s.troubles() == {}
 
 
+@pytest.mark.fault("F48")
 @virtual
 async def test_no_link_at_boot_is_said_within_thirty_seconds():
     async with site() as s:
@@ -211,6 +218,7 @@ async def test_no_link_at_boot_is_said_within_thirty_seconds():
         assert "link" in s.troubles()
 
 
+@pytest.mark.fault("F49")
 @virtual
 async def test_a_link_that_flaps_is_no_trouble_and_delivers():
     async with site() as s:
@@ -227,6 +235,7 @@ async def test_a_link_that_flaps_is_no_trouble_and_delivers():
         assert s.publisher._attempts == {}
 
 
+@pytest.mark.fault("F51")
 @virtual
 async def test_a_broker_without_acknowledgements_is_a_lost_link():
     async with site() as s:
@@ -242,6 +251,47 @@ async def test_a_broker_without_acknowledgements_is_a_lost_link():
         await asyncio.sleep(20)
         assert s.outbox.messages == {}
         assert s.troubles() == {}
+
+
+@pytest.mark.fault("F53")
+def test_alarms_arrive_over_a_slow_and_lossy_link(say):
+    run_virtual(lossy(say), ManualClock())
+
+
+async def lossy(say):
+    """Of ten messages and receipts three are lost, of half of them only the acknowledge."""
+    rng = np.random.default_rng(53)
+    loop = asyncio.get_running_loop()
+    added, arrived = {}, {}
+    async with site() as s:
+
+        def reach(payload):
+            event_id = json.loads(payload)["event_id"]
+            arrived.setdefault(event_id, []).append(loop.time() - added[event_id])
+            if rng.random() > 0.3:
+                s.down(receipt(event_id))
+
+        def fault(topic, payload):
+            lost = rng.random() < 0.3
+            if not lost or rng.random() < 0.5:
+                loop.call_later(s.transport.latency_s * rng.uniform(0.2, 1.0), reach, payload)
+            return silent(topic) if lost else None
+
+        s.transport.latency_s, s.transport.fault = 5.0, fault
+        s.transport.go(up=True)
+        for number in range(1000):
+            alarm = message(number, "alarm")
+            added[alarm.event_id] = loop.time()
+            s.outbox.add(alarm)
+            await asyncio.sleep(rng.uniform(1.0, 40.0))
+        await asyncio.sleep(3600)
+        assert s.outbox.messages == {}
+    took_s = sorted(times[0] for times in arrived.values())
+    twice = sum(len(times) > 1 for times in arrived.values())
+    p95_s = took_s[int(0.95 * len(took_s))]
+    say(f"{len(took_s)} alarms over a lossy link: p95 {p95_s:.1f} s (limit 15), {twice} came twice")
+    assert arrived.keys() == added.keys()
+    assert p95_s <= 15.0
 
 
 @virtual
@@ -304,6 +354,7 @@ async def test_an_alarm_does_not_wait_for_acknowledges_of_others_that_do_not_com
         assert s.payloads() == ["d1-1-99"]
 
 
+@pytest.mark.fault("F55")
 @virtual
 async def test_what_was_refused_goes_at_once_when_its_topic_is_taken_again():
     async with site() as s:
@@ -337,6 +388,7 @@ async def test_the_lease_runs_out_and_comes_back():
         assert s.troubles() == {}
 
 
+@pytest.mark.fault("F58")
 @virtual
 async def test_a_flood_is_said_until_it_is_over():
     async with site() as s:
@@ -348,6 +400,7 @@ async def test_a_flood_is_said_until_it_is_over():
         assert s.troubles() == {}
 
 
+@pytest.mark.fault("F35")
 @pytest.mark.parametrize("fault", [silent, nobody, denied])
 def test_a_crash_of_the_publisher_keeps_every_message(fault):
     async def go():
@@ -362,6 +415,7 @@ def test_a_crash_of_the_publisher_keeps_every_message(fault):
     run_virtual(go(), ManualClock())
 
 
+@pytest.mark.fault("F51")
 @virtual
 async def test_a_new_connection_alone_does_not_end_a_broker_that_is_silent():
     async with site() as s:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ async def test_numbers_that_the_service_writes_otherwise_make_no_loop(f):
     assert f.requests_since(before) == 1
 
 
+@pytest.mark.fault("F58")
 @followed
 async def test_a_flood_of_deltas_costs_four_requests_a_second(f):
     await asyncio.sleep(5)

@@ -30,6 +30,7 @@ async def test_a_publish_counts_only_when_somebody_gets_it(tmp_path):
             assert heard.messages == [("firedetect/t1/event", b"2")]
 
 
+@pytest.mark.fault("F55", "F74")
 async def test_a_denied_topic_is_refused_and_the_link_comes_back(tmp_path):
     async with running_broker(tmp_path) as broker, connected(broker, "t1") as (device, heard):
         with pytest.raises(PublishRefusedError, match="not authorized"):
@@ -38,6 +39,7 @@ async def test_a_denied_topic_is_refused_and_the_link_comes_back(tmp_path):
         await until(lambda: heard.up, "the link", 20.0)
 
 
+@pytest.mark.fault("F55")
 @pytest.mark.parametrize(
     ("topic", "payload", "reason"),
     [
@@ -54,6 +56,7 @@ async def test_limits_of_aws_are_kept_without_asking_the_broker(tmp_path, topic,
             await device.publish(topic, payload)
 
 
+@pytest.mark.fault("F50")
 @pytest.mark.slow
 async def test_a_killed_broker_is_seen_and_found_again(tmp_path):
     async with running_broker(tmp_path) as broker, connected(broker, "t1") as (device, heard):
@@ -89,6 +92,7 @@ async def refused_connection(target):
     return heard.states[0].detail
 
 
+@pytest.mark.fault("F54")
 @pytest.mark.slow
 async def test_a_wrong_authority_is_refused_never_downgraded(tmp_path):
     async with running_broker(tmp_path) as broker:
@@ -97,6 +101,7 @@ async def test_a_wrong_authority_is_refused_never_downgraded(tmp_path):
         assert detail.startswith("TLS failed")
 
 
+@pytest.mark.fault("F54")
 async def test_a_certificate_of_another_authority_is_refused(tmp_path):
     async with running_broker(tmp_path) as broker:
         foreign = Authority(tmp_path / "other").issue("t1")
@@ -104,6 +109,7 @@ async def test_a_certificate_of_another_authority_is_refused(tmp_path):
         assert await refused_connection(target)
 
 
+@pytest.mark.fault("F54")
 async def test_an_expired_certificate_is_refused(tmp_path):
     async with running_broker(tmp_path) as broker:
         now = datetime.datetime.now(datetime.UTC)
@@ -113,12 +119,14 @@ async def test_an_expired_certificate_is_refused(tmp_path):
         assert await refused_connection(target)
 
 
+@pytest.mark.fault("F52")
 async def test_a_name_that_cannot_be_resolved_is_said(tmp_path):
     async with running_broker(tmp_path) as broker:
         detail = await refused_connection(endpoint(broker, "t1", host="nowhere.invalid"))
         assert "cannot be resolved" in detail
 
 
+@pytest.mark.fault("F52")
 async def test_a_closed_port_is_said(tmp_path, unused_tcp_port):
     async with running_broker(tmp_path) as broker:
         detail = await refused_connection(endpoint(broker, "t1", port=unused_tcp_port))
@@ -142,6 +150,7 @@ async def test_two_clients_with_one_name_are_told_so(tmp_path):
         assert "another client" in first.states[-1].detail
 
 
+@pytest.mark.fault("F58")
 @pytest.mark.slow
 async def test_a_flood_from_afar_is_cut_and_counted(tmp_path):
     async with running_broker(tmp_path) as broker, connected(broker, "t1") as (device, heard):
