@@ -6,6 +6,7 @@ WAL with `synchronous=FULL`: what was committed survives a power cut if the disk
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from firedetect.errors import StorageError
 
@@ -26,6 +27,8 @@ CREATE TABLE telemetry (number INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 """
 _STEPS = (_SCHEMA_1, _SCHEMA_2)
 """What leads from each version to the next; a database of any earlier one still loads."""
+IN_MEMORY: Final = Path(":memory:")
+"""Opened like this a database has no file."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -63,8 +66,8 @@ def _open_anew(path: Path, aside: Path) -> sqlite3.Connection:
 
 def _open(path: Path) -> sqlite3.Connection:
     # A card writes more than the bytes that were asked for: what lies beside them may go too.
-    address = f"{path.absolute().as_uri()}?psow=0"
-    db = sqlite3.connect(address, uri=True, check_same_thread=False)
+    address = str(path) if path == IN_MEMORY else f"{path.absolute().as_uri()}?psow=0"
+    db = sqlite3.connect(address, uri=path != IN_MEMORY, check_same_thread=False)
     try:
         for pragma in _PRAGMAS:
             db.execute(pragma)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firedetect.errors import StorageError
-from firedetect.storage.database import WAL, beside, open_database
+from firedetect.storage.database import IN_MEMORY, WAL, beside, open_database
 
 OUTBOX_MAX = 20_000
 _TRIM_EVERY = 100
@@ -174,7 +174,7 @@ class Store:
     @staticmethod
     def in_memory() -> "Store":
         """Return a store that forgets at the end: for a disk that cannot be used."""
-        return Store(Path(":memory:"))
+        return Store(IN_MEMORY)
 
     def _set(self, name: str, value: str) -> None:
         self._db.execute(

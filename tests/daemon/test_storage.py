@@ -316,3 +316,12 @@ def test_a_full_outbox_drops_the_oldest_events_then_troubles_never_alarms(tmp_pa
     assert left("event") == left("trouble") == []
     assert len(left("alarm")) == OUTBOX_MAX + 500
     store.close()
+
+
+def test_a_store_in_memory_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store.in_memory()
+    store.commit("known")
+    assert store.remembered() == "known"
+    store.close()
+    assert list(tmp_path.iterdir()) == []
