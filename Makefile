@@ -1,6 +1,6 @@
 # Every target is one line; longer work is a script.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fault check lint types layers cover ci lock model year bench clean \
+.PHONY: help setup run test fault check lint types layers cover ci lock notices model year bench clean \
 	synth templates package account deploy costs
 BIN := .venv/bin
 SCENARIO ?= waste-bin
@@ -71,6 +71,9 @@ costs: setup ## What a detector costs in a month (OPTIONS="--devices 40")
 
 lock: setup ## Resolve the dependencies again
 	@scripts/lock
+
+notices: setup ## Licences and bill of materials of what is installed beside it
+	@$(BIN)/python scripts/notices
 
 clean: ## Remove the virtual environment and every cache
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage var
