@@ -1,6 +1,8 @@
 """The commands that train and judge a model."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +11,9 @@ import typer
 from firedetect.cli.common import (
     progress,
 )
+
+_EPISODES_EACH = 2
+_SEED = 2
 
 learn_app = typer.Typer()
 
@@ -53,13 +58,42 @@ def evaluate(
 ) -> None:
     """Judge a bundle on whole episodes, or the generator that they come from.
 
+    Without a DATASET it invents two episodes of each family, in rooms that nobody learns from.
+
     Examples: firedetect evaluate bundle held-out -o r.html; firedetect evaluate --suite realism.
     """
     if suite is not None:
         _judge_generator(out)
         return
-    if bundle is None or dataset is None:
-        raise typer.BadParameter("name a BUNDLE and a DATASET of whole episodes, or a --suite")
+    if bundle is None:
+        raise typer.BadParameter("name a BUNDLE, or a --suite")
+    if dataset is None:
+        with tempfile.TemporaryDirectory(prefix="firedetect-") as folder:
+            _judge(bundle, _invented(Path(folder)), out, learned, rates, card)
+    else:
+        _judge(bundle, dataset, out, learned, rates, card)
+
+
+def _invented(folder: Path) -> Path:
+    """Draw whole episodes of every family; the same ones each time."""
+    from firedetect.lab.generate import generate
+    from firedetect.lab.plan import judging_plan
+
+    drawn = folder / "held-out"
+    with progress("episodes") as advance:
+        plan = judging_plan(_EPISODES_EACH, _SEED, split="held-out")
+        generate(drawn, plan, jobs=os.cpu_count() or 1, progress=advance)
+    return drawn
+
+
+def _judge(
+    bundle: Path,
+    dataset: Path,
+    out: Path,
+    learned: Path | None,
+    rates: Path | None,
+    card: Path | None,
+) -> None:
     from firedetect.lab.card import write_card
     from firedetect.lab.evaluate import evaluate as judge
     from firedetect.lab.report import write_report

@@ -4,6 +4,7 @@ import math
 from enum import StrEnum
 from typing import Any, Final
 
+_BEYOND: Final = 3
 BELOW: Final = "at most"
 ABOVE: Final = "at least"
 
@@ -23,8 +24,8 @@ def targets(told: dict[str, Any]) -> list[dict[str, Any]]:
     view, films = told["promises"]["in_view"], told["degraded"]["films alone"]
     dwelling = told["false_alarms"]["dwelling"]
     found = [
-        _target("in view: alert after 5 kW, p50 (s)", view["p50_s"], BELOW, 5.0, 5.0),
-        _target("in view: alert after 5 kW, p99 (s)", view["p99_s"], BELOW, 15.0, 15.0),
+        _time("in view: alert after 5 kW", view, 0.50, 5.0),
+        _time("in view: alert after 5 kW", view, 0.99, 15.0),
         _share("in view: missed", view["missed"], BELOW, 0.005, 0.001),
         _share(
             "occluded, 60 m³: alert by 250 kW", _promise(told, "occluded_by_250kw"), ABOVE, 0.95
@@ -94,6 +95,15 @@ def _share(
         "shown": f"{100 * share['share']:.2f} % ({share['hits']} of {share['of']}; "
         f"{100 * share['low']:.2f} to {100 * share['high']:.2f} %)"
     }
+
+
+def _time(name: str, view: dict[str, Any], share: float, limit_s: float) -> dict[str, Any]:
+    percent = f"p{100 * share:.0f}"
+    # Fewer than three of the sample lie beyond it: the next ones may lie anywhere.
+    bound = None if view["missed"]["of"] * (1.0 - share) > _BEYOND - 1e-9 else math.inf
+    return _target(
+        f"{name}, {percent} (s)", view[f"{percent}_s"], BELOW, limit_s, limit_s, bound=bound
+    )
 
 
 def _rate(name: str, site: dict[str, Any], level: str, floor: float, aim: float) -> dict[str, Any]:

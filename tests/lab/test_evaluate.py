@@ -124,6 +124,14 @@ def test_what_few_tries_cannot_show_is_not_called_met(told, hits, of, floor, aim
     assert (found["floor_met"], found["aim_met"]) == (floor, aim)
 
 
+@pytest.mark.parametrize(("of", "verdict"), [(299, "not shown"), (300, "yes"), (8, "not shown")])
+def test_the_last_hundredth_of_few_is_not_shown(told, of, verdict):
+    changed = json.loads(json.dumps(told))
+    changed["promises"]["in_view"] |= {"p99_s": 9.0, "missed": Share(0, of).as_record()}
+    found = next(t for t in targets(changed) if t["name"].endswith("p99 (s)"))
+    assert found["floor_met"] == verdict
+
+
 def test_false_alarms_are_judged_by_what_they_may_be(told):
     changed = json.loads(json.dumps(told))
     changed["false_alarms"]["dwelling"] |= {
