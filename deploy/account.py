@@ -49,6 +49,8 @@ class Account:
         self._stage = stage
         self._dry = dry
         self._number = account_of(client_of)
+        # A role belongs to no region, but its rights name a topic in one.
+        self._role_name = f"{AUDIT}-{region_of(client_of)}"
 
     def settle(self) -> list[str]:
         """Bring everything to what it should be; return a line for each."""
@@ -87,21 +89,21 @@ class Account:
             ],
         }
         try:
-            attached = iam.list_attached_role_policies(RoleName=AUDIT)["AttachedPolicies"]
+            attached = iam.list_attached_role_policies(RoleName=self._role_name)["AttachedPolicies"]
         except iam.exceptions.NoSuchEntityException:
             attached = None
 
         def make() -> None:
             if attached is None:
                 iam.create_role(
-                    RoleName=AUDIT,
+                    RoleName=self._role_name,
                     AssumeRolePolicyDocument=json.dumps(trust),
                     Description="firedetect: what Device Defender's audit may read",
                 )
-            iam.attach_role_policy(RoleName=AUDIT, PolicyArn=_AUDIT_POLICY)
+            iam.attach_role_policy(RoleName=self._role_name, PolicyArn=_AUDIT_POLICY)
 
         is_there = any(one["PolicyArn"] == _AUDIT_POLICY for one in attached or ())
-        return self._do(f"role {AUDIT}", is_there, make)
+        return self._do(f"role {self._role_name}", is_there, make)
 
     def _operators(self) -> str:
         """Let the audit tell the operators."""
@@ -121,7 +123,7 @@ class Account:
                 },
             ],
         }
-        where = {"RoleName": AUDIT, "PolicyName": "tell-operators"}
+        where = {"RoleName": self._role_name, "PolicyName": "tell-operators"}
         try:
             known = iam.get_role_policy(**where)["PolicyDocument"]
         except iam.exceptions.NoSuchEntityException:
@@ -133,7 +135,7 @@ class Account:
         )
 
     def _audit(self) -> str:
-        role = f"arn:aws:iam::{self._number}:role/{AUDIT}"
+        role = f"arn:aws:iam::{self._number}:role/{self._role_name}"
         target = {"targetArn": self._topic(), "roleArn": role, "enabled": True}
         wanted = {
             "roleArn": role,

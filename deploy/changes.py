@@ -15,6 +15,8 @@ _NOTHING: Final = ("didn't contain changes", "No updates are to be performed")
 _RESTING: Final = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 )
+HIDDEN: Final = "****"
+"""Told in place of a parameter that nobody may read."""
 _EMPTY: Final = frozenset({"", "REVIEW_IN_PROGRESS"})
 
 
@@ -43,9 +45,10 @@ class Stacks:
         """Return what a template would change, None if nothing; raises DeployError.
 
         `template` is `TemplateURL` with an address, or `UsePreviousTemplate`. A parameter without
-        a value keeps the one that it has, in a new stack the template's own.
+        a value keeps the one that the stack has, one that is new to it the template's own.
         """
-        status = self._status(stack)
+        status = str(self._found(stack).get("StackStatus", ""))
+        known = self.parameters(stack)
         is_new = status in _EMPTY
         if not is_new and status not in _RESTING:
             raise DeployError(
@@ -60,7 +63,7 @@ class Stacks:
                 Parameters=[
                     _parameter(key, value)
                     for key, value in parameters.items()
-                    if value is not None or not is_new
+                    if value is not None or key in known
                 ],
                 **template,
             )
@@ -96,6 +99,11 @@ class Stacks:
         (found,) = self._cloudformation.describe_stacks(StackName=stack)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
+    def parameters(self, stack: str) -> dict[str, str]:
+        """Return what the parameters of a stack are, nothing if there is none."""
+        given = self._found(stack).get("Parameters", ())
+        return {one["ParameterKey"]: one["ParameterValue"] for one in given}
+
     def _is_empty(self, stack: str, address: str) -> bool:
         """Wait for a change set; one that cannot be made is forgotten. Raises DeployError."""
         try:
@@ -109,14 +117,15 @@ class Stacks:
             raise DeployError(f"stack {stack}: {reason}") from error
         return False
 
-    def _status(self, stack: str) -> str:
+    def _found(self, stack: str) -> dict[str, Any]:
+        """Return what is known of a stack, nothing if there is none."""
         try:
             (found,) = self._cloudformation.describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
-                return ""
+                return {}
             raise DeployError(f"stack {stack}: {brief(error)}") from error
-        return str(found["StackStatus"])
+        return dict(found)
 
     def _lines(self, address: str) -> tuple[str, ...]:
         found: list[str] = []
@@ -139,7 +148,9 @@ class Stacks:
             if event["ResourceStatus"].endswith("_FAILED")
         ]
         # The newest comes first; the oldest is what made the others fail.
-        return failed[-1] if failed else f"did not get there: {self._status(stack)}"
+        if failed:
+            return failed[-1]
+        return f"did not get there: {self._found(stack).get('StackStatus')}"
 
     def _wait(self, name: str, **what: str) -> None:
         self._cloudformation.get_waiter(name).wait(WaiterConfig=_WAIT, **what)

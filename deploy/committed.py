@@ -1,6 +1,7 @@
 """What the committed templates say, without synthesising anything."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -8,13 +9,20 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).with_name("templates")
 STACKS: Final = ("Core", "Fleet", "Lake", "Flow")
 """In the order in which they are deployed."""
-OPT_IN: Final = ("Channels", "Ml")
+OPT_IN: Final = ("Channels", "Ml", "MlServerless")
 """Only deployed when they are asked for: they cost more, or need somebody else's address."""
+_NAMES: Final = {"MlServerless": "firedetect-ml"}
+"""Two ways to make one stack: an account has one of them."""
 
 
 def stack_name(stack: str) -> str:
     """Return what a stack is called in an account."""
-    return f"firedetect-{stack.lower()}"
+    return _NAMES.get(stack, f"firedetect-{option(stack)}")
+
+
+def option(stack: str) -> str:
+    """Return what a stack is asked for by: `ml-serverless` for MlServerless."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", stack).lower()
 
 
 def file_name(stack: str) -> str:

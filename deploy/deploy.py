@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.changes import ChangeSet, Stacks
+from deploy.changes import HIDDEN, ChangeSet, Stacks
 from deploy.code_bucket import CodeBucket
-from deploy.committed import FOLDER, OPT_IN, STACKS, file_name, stack_name
+from deploy.committed import FOLDER, OPT_IN, STACKS, file_name, option, stack_name
 from deploy.package import PACKAGE, build
+from deploy.people import operator, require_operator, unheard
 from deploy.session import (
     ClientOf,
     DeployError,
@@ -52,7 +53,7 @@ class Deployment:
         changed = 0
         for stack, text in templates.items():
             template = {"TemplateURL": self._bucket.put_template(text)}
-            changed += self._change(stack_name(stack), template, self._parameters(text, key))
+            changed += self._change(stack_name(stack), template, self._parameters(stack, text, key))
             if "CodeKey" in json.loads(text).get("Parameters", {}):
                 self._bucket.released(self._stage, key)
         return changed
@@ -63,7 +64,7 @@ class Deployment:
         for stack, text in templates.items():
             if "CodeKey" in json.loads(text).get("Parameters", {}):
                 previous = {"UsePreviousTemplate": True}
-                self._change(stack_name(stack), previous, self._parameters(text, key))
+                self._change(stack_name(stack), previous, self._parameters(stack, text, key))
         self._bucket.released(self._stage, key)
         return key
 
@@ -72,7 +73,9 @@ class Deployment:
         key = self._bucket.put_package(package)
         for stack, text in templates.items():
             template = {"TemplateURL": self._bucket.put_template(text)}
-            found = self._stacks.prepare(stack_name(stack), template, self._parameters(text, key))
+            found = self._stacks.prepare(
+                stack_name(stack), template, self._parameters(stack, text, key)
+            )
             _print_change(stack_name(stack), found)
             if found is not None:
                 self._stacks.discard(found)
@@ -113,12 +116,20 @@ class Deployment:
         print(f"{stack}: done")
         return True
 
-    def _parameters(self, template: str, key: str) -> dict[str, str | None]:
-        code = {"CodeBucket": self._bucket.name, "CodeKey": key}
-        return {
-            name: code.get(name) or os.environ.get(variable_of(name))
-            for name in json.loads(template).get("Parameters", {})
+    def _parameters(self, stack: str, template: str, key: str) -> dict[str, str | None]:
+        known = {
+            "CodeBucket": self._bucket.name,
+            "CodeKey": key,
+            "OperatorEmail": operator(self._client_of),
         }
+        before = self._stacks.parameters(stack_name(stack))
+        found: dict[str, str | None] = {}
+        for name, one in json.loads(template).get("Parameters", {}).items():
+            said = known.get(name, os.environ.get(variable_of(name)))
+            # What nobody may read keeps its value without being said.
+            kept = None if before.get(name) == HIDDEN else before.get(name, one.get("Default"))
+            found[name] = kept if said is None else said
+        return found
 
 
 def variable_of(parameter: str) -> str:
@@ -131,7 +142,9 @@ def variable_of(parameter: str) -> str:
 
 def templates_of(stage: str, more: Sequence[str] = ()) -> dict[str, str]:
     """Return the templates by stack: the committed ones of prod, others are synthesised now."""
-    stacks = [*STACKS, *(stack for stack in OPT_IN if stack.lower() in more)]
+    stacks = [*STACKS, *(stack for stack in OPT_IN if option(stack) in more)]
+    if len({stack_name(stack) for stack in stacks}) < len(stacks):
+        raise DeployError("take either ml or ml-serverless: both are the stack firedetect-ml")
     if stage == "prod":
         return {stack: (FOLDER / file_name(stack)).read_text() for stack in stacks}
     from deploy.synth import templates  # noqa: PLC0415 - it starts Node
@@ -152,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dest="opt_in",
         action="append",
         default=[],
-        choices=[stack.lower() for stack in OPT_IN],
+        choices=[option(stack) for stack in OPT_IN],
         help="also an opt-in stack; its parameters come from the environment, as SLACK_URL",
     )
     parser.add_argument("--no-smoke-test", action="store_true", help="leave it for later")
@@ -179,9 +192,14 @@ def _run(chosen: argparse.Namespace) -> None:
     bucket = CodeBucket(client_of("s3"), chosen.code_bucket)
     deployment = Deployment(client_of, chosen.stage, bucket, agreed)
     if not chosen.smoke_test:
+        if not (chosen.diff or chosen.rollback):
+            require_operator(client_of)
         _change(chosen, deployment, bucket, agreed)
     if not (chosen.diff or chosen.no_smoke_test):
         print(f"smoke test: {json.dumps(deployment.smoke_test())}")
+    if not chosen.diff:
+        for line in unheard(client_of):
+            print(line)
 
 
 def _change(

@@ -97,7 +97,9 @@ def _of_type(template: Template, kind: str) -> Iterator[Template]:
 
 def _role(template: Template, reference: dict[str, str]) -> str:
     name = reference["Ref"]
-    return str(template["Resources"][name].get("Properties", {}).get("RoleName", name))
+    given = template["Resources"][name].get("Properties", {}).get("RoleName", name)
+    # Each region has its own: what they are called without it says enough.
+    return _text(given, template).removesuffix("-<AWS::Region>")
 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - whatever a template holds

@@ -44,6 +44,16 @@ def function_arn(stack: "Stack", name: str) -> str:
     return arn(stack, "lambda", f"function:firedetect-{name}")
 
 
+def everywhere(stack: "Stack", name: str) -> str:
+    """Return the name of what belongs to no region, such as a role: each region has one of it."""
+    return f"firedetect-{name}-{stack.region}"
+
+
 def bucket_name(stack: "Stack") -> str:
     """Return the name of the data bucket; bucket names are worldwide."""
     return f"firedetect-data-{stack.account}-{stack.region}"
+
+
+def models_bucket_name(stack: "Stack") -> str:
+    """Return the name of the bucket of models that jobs deliver."""
+    return f"firedetect-models-{stack.account}-{stack.region}"

@@ -37,6 +37,7 @@ def app_of(stage: Stage, folder: Path) -> App:
     app = App(outdir=str(folder), analytics_reporting=False, context=dict.fromkeys(_FLAGS, True))
     for stack in (CoreStack, FleetStack, LakeStack, FlowStack, ChannelsStack, MlStack):
         stack(app, stage)
+    MlStack(app, stage, serverless=True)
     for name, value in stage.tags().items():
         Tags.of(app).add(name, value)
     # The reasons are written where they belong, for who reads a template.

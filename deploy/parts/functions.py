@@ -79,6 +79,7 @@ PLANS: Final = {
             Right(_CHANGE, "dynamodb", _DEVICES),
             Right(_ONCE, "dynamodb", f"table/{names.IDEMPOTENCY}"),
             Right(("states:StartExecution",), "states", f"stateMachine:{names.ESCALATION}"),
+            Right(("sagemaker:InvokeEndpoint",), "sagemaker", f"endpoint/{names.ENDPOINT}"),
         ),
     ),
     "acknowledge": Plan(
@@ -184,7 +185,7 @@ class Functions:
         role = iam.Role(
             self._stack,
             f"{_identity(name)}Role",
-            role_name=f"firedetect-{name}",
+            role_name=names.everywhere(self._stack, name),
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         log_group = logs.LogGroup(
@@ -206,6 +207,11 @@ class Functions:
             code=self._code,
             role=role,
             log_group=log_group,
+            # As text no line has a level, and the alarm on errors would look for one in vain. Below
+            # INFO the metrics would go: they are lines without a level, which counts as INFO.
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
+            system_log_level_v2=lambda_.SystemLogLevel.INFO,
             timeout=Duration.seconds(plan.timeout_s),
             memory_size=plan.memory_mb,
             environment=self._environment,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aws_cdk import Stack
+from aws_cdk import CfnParameter, Stack
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_events as events
@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 
 from deploy import names
 from deploy.parts.review import accept
-from deploy.stage import Stage
+from deploy.stage import NOBODY, Stage
 
 _BACKUP_POLICIES: Final = (
     "service-role/AWSBackupServiceRolePolicyForBackup",
@@ -39,7 +39,7 @@ def backups(stack: Stack, stage: Stage, key: kms.Key) -> None:
     role = iam.Role(
         stack,
         "BackupRole",
-        role_name="firedetect-backup",
+        role_name=names.everywhere(stack, "backup"),
         assumed_by=iam.ServicePrincipal("backup.amazonaws.com"),
         managed_policies=[
             iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in _BACKUP_POLICIES
@@ -88,25 +88,31 @@ def backups(stack: Stack, stage: Stage, key: kms.Key) -> None:
 
 
 def _chosen(stack: Stack, name: str) -> list[str]:
-    table = {
-        "configuration": names.DEVICES,
-        "history": names.INCIDENTS,
-    }.get(name)
-    if table is not None:
-        return [names.arn(stack, "dynamodb", f"table/{table}")]
-    return [f"arn:{stack.partition}:s3:::{names.bucket_name(stack)}"]
+    """Return what a plan backs up; AWS Backup takes tables and buckets whole."""
+    bucket = f"arn:{stack.partition}:s3:::"
+    return {
+        "models": [bucket + names.models_bucket_name(stack)],
+        "configuration": [names.arn(stack, "dynamodb", f"table/{names.DEVICES}")],
+        "history": [
+            names.arn(stack, "dynamodb", f"table/{names.INCIDENTS}"),
+            bucket + names.bucket_name(stack),
+        ],
+    }[name]
 
 
 def budget(stack: Stack, stage: Stage) -> None:
     """Tell the operator by e-mail when the month gets dearer than planned."""
+    operator = CfnParameter(
+        stack, "OperatorEmail", default=NOBODY, description="who hears when the month gets dear"
+    )
     subscriber = budgets.CfnBudget.SubscriberProperty(
-        address=stage.operator, subscription_type="EMAIL"
+        address=operator.value_as_string, subscription_type="EMAIL"
     )
     budgets.CfnBudget(
         stack,
         "Budget",
         budget=budgets.CfnBudget.BudgetDataProperty(
-            budget_name="firedetect",
+            budget_name=names.everywhere(stack, "month"),
             budget_type="COST",
             time_unit="MONTHLY",
             budget_limit=budgets.CfnBudget.SpendProperty(amount=stage.budget_usd, unit="USD"),

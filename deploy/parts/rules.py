@@ -19,12 +19,12 @@ Action = iot.CfnTopicRule.ActionProperty
 class Rules:
     """The rules of a stack, which act as one role."""
 
-    def __init__(self, stack: Stack, key: kms.IKey, role_name: str) -> None:
+    def __init__(self, stack: Stack, key: kms.IKey, role: str) -> None:
         self._stack = stack
         self.role = iam.Role(
             stack,
             "RulesRole",
-            role_name=role_name,
+            role_name=names.everywhere(stack, role),
             assumed_by=iam.ServicePrincipal("iot.amazonaws.com"),
         )
         self._allow("sqs:SendMessage", names.arn(stack, "sqs", names.RULE_ERRORS))

@@ -11,8 +11,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
+from deploy import names
+
 ERRORS_PCT: Final = 5
 FIVE_MIN: Final = Duration.minutes(5)
+_LEVEL_FIELDS: Final = ("level", "log_level")
+"""Python's runtime writes `level` for what a logger says, `log_level` for what nobody caught."""
 _MISSING: Final = cloudwatch.TreatMissingData
 _ABOVE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -87,7 +91,8 @@ class Watch:
         self, functions: Mapping[str, lambda_.Function], queues: Mapping[str, sqs.Queue]
     ) -> None:
         """Show alarms, functions, failures and detectors on one page."""
-        board = cloudwatch.Dashboard(self._stack, "Dashboard", dashboard_name="firedetect")
+        name = names.everywhere(self._stack, "tier")
+        board = cloudwatch.Dashboard(self._stack, "Dashboard", dashboard_name=name)
         board.add_widgets(
             cloudwatch.AlarmStatusWidget(title="alarms", alarms=self.alarms, width=24)
         )
@@ -98,7 +103,7 @@ class Watch:
                 "duration, p99", [f.metric_duration(statistic="p99") for f in functions.values()]
             ),
         )
-        told = ["Told", "SilentDevices", "OpenIncidents"]
+        told = ["Told", "SilentDevices", "OpenIncidents", "SecondOpinion", "SecondOpinionFailed"]
         board.add_widgets(
             _graph("people and detectors", [_ours(name) for name in told]),
             _graph(
@@ -114,8 +119,11 @@ class Watch:
             f"{identity}Critical",
             log_group=function.log_group,
             filter_pattern=logs.FilterPattern.any(
-                logs.FilterPattern.string_value("$.level", "=", "CRITICAL"),
-                logs.FilterPattern.string_value("$.level", "=", "ERROR"),
+                *(
+                    logs.FilterPattern.string_value(f"$.{field}", "=", level)
+                    for field in _LEVEL_FIELDS
+                    for level in ("CRITICAL", "ERROR")
+                )
             ),
             metric_namespace="firedetect",
             metric_name=f"CriticalLines-{name}",

@@ -140,7 +140,7 @@ class ChannelsStack(Stack):
         role = iam.Role(
             self,
             f"{title}Role",
-            role_name=f"firedetect-{channel.name}",
+            role_name=names.everywhere(self, channel.name),
             assumed_by=iam.ServicePrincipal("events.amazonaws.com"),
         )
         role.add_to_policy(

@@ -1,6 +1,6 @@
 """What turns a detector's message into somebody who wakes up: tables, functions, rules, topic."""
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, CfnParameter, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -47,7 +47,8 @@ class CoreStack(Stack):
         address = self._acknowledge_address(functions.by_name["acknowledge"])
         for name in ("escalate", "response-agent"):
             functions.by_name[name].add_environment("ACKNOWLEDGE_URL", address)
-        rules = Rules(self, key, "firedetect-rules")
+        functions.by_name["escalate"].add_environment("SECOND_OPINION_ENDPOINT", self._endpoint())
+        rules = Rules(self, key, "rules")
         escalate = functions.by_name["escalate"]
         rules.to_function("alert", "Alarms go to people.", escalate)
         rules.to_function(
@@ -64,6 +65,17 @@ class CoreStack(Stack):
         backups(self, stage, key)
         budget(self, stage)
         CfnOutput(self, "PeopleTopicArn", value=people.topic_arn)
+
+    def _endpoint(self) -> str:
+        """Return the name of the endpoint that is asked, nothing where there is none."""
+        parameter = CfnParameter(
+            self,
+            "SecondOpinionEndpoint",
+            default="",
+            allowed_values=["", names.ENDPOINT],
+            description="asked about alarms after people were told; empty for none",
+        )
+        return parameter.value_as_string
 
     def _acknowledge_address(self, function: lambda_.Function) -> str:
         """Give the link in a message somewhere to lead to: its signature is the permission."""

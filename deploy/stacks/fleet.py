@@ -64,7 +64,7 @@ class FleetStack(Stack):
         role = iam.Role(
             self,
             "ProvisioningRole",
-            role_name="firedetect-provisioning",
+            role_name=names.everywhere(self, "provisioning"),
             assumed_by=iam.ServicePrincipal("iot.amazonaws.com"),
         )
         role.add_to_policy(
@@ -136,7 +136,7 @@ class FleetStack(Stack):
         role = iam.Role(
             self,
             "PicturesRole",
-            role_name="firedetect-pictures",
+            role_name=names.everywhere(self, "pictures"),
             assumed_by=iam.ServicePrincipal("credentials.iot.amazonaws.com"),
         )
         prefix = f"arn:{self.partition}:s3:::{names.bucket_name(self)}/"
@@ -178,7 +178,7 @@ class FleetStack(Stack):
         role = iam.Role(
             self,
             "DefenderRole",
-            role_name="firedetect-defender",
+            role_name=names.everywhere(self, "defender"),
             assumed_by=iam.ServicePrincipal("iot.amazonaws.com"),
         )
         operators = names.arn(self, "sns", names.OPERATORS_TOPIC)
@@ -251,6 +251,8 @@ def _provisioning_body() -> dict[str, object]:
                 "Properties": {
                     "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"},
                     "Status": "ACTIVE",
+                    # Else AWS knows the thing only while the client id is its name.
+                    "ThingPrincipalType": "EXCLUSIVE_THING",
                 },
             },
             "policy": {

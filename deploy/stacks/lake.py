@@ -14,6 +14,7 @@ from constructs import Construct
 
 from deploy import names
 from deploy.parts.keys import use_key
+from deploy.parts.models import models
 from deploy.parts.review import accept, skip_checkov
 from deploy.parts.rules import Rules
 from deploy.stage import Stage
@@ -41,7 +42,7 @@ _COLUMNS: Final = (
 
 
 class LakeStack(Stack):
-    """Bucket, stream, table, work group and the rule that feeds them."""
+    """Buckets, stream, table, work group and the rule that feeds them."""
 
     def __init__(self, scope: Construct, stage: Stage) -> None:
         super().__init__(
@@ -62,9 +63,10 @@ class LakeStack(Stack):
         )
         access_logs = self._access_logs()
         bucket = self._bucket(access_logs)
+        models(self, self._key, access_logs, self._removal)
         self._table()
         self._stream(bucket)
-        rules = Rules(self, self._key, "firedetect-lake-rules")
+        rules = Rules(self, self._key, "lake-rules")
         rules.to_stream("telemetry", "Batches of features and scores.", names.STREAM)
         self._work_group(bucket)
 
@@ -171,7 +173,7 @@ class LakeStack(Stack):
         role = iam.Role(
             self,
             "StreamRole",
-            role_name="firedetect-stream",
+            role_name=names.everywhere(self, "stream"),
             assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"),
         )
         objects = f"{bucket.bucket_arn}/*"

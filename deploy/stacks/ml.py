@@ -5,8 +5,10 @@ from typing import Final
 from aws_cdk import CfnParameter, Duration, Stack
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from deploy import names
@@ -34,9 +36,10 @@ class MlStack(Stack):
     def __init__(self, scope: Construct, stage: Stage, *, serverless: bool = False) -> None:
         super().__init__(
             scope,
-            "FiredetectMl",
+            "FiredetectMlServerless" if serverless else "FiredetectMl",
             stack_name="firedetect-ml",
-            description="firedetect: second opinion on scores, opt-in",
+            description="firedetect: second opinion on scores, opt-in"
+            + (", serverless" if serverless else ""),
         )
         self._stage = stage
         image = CfnParameter(self, "Image", description="address of the endpoint's image")
@@ -73,7 +76,7 @@ class MlStack(Stack):
         role = iam.Role(
             self,
             "Role",
-            role_name="firedetect-endpoint",
+            role_name=names.everywhere(self, "endpoint"),
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         )
         role.add_to_policy(
@@ -117,7 +120,7 @@ class MlStack(Stack):
             statistic="Sum",
             period=Duration.minutes(1),
         )
-        return [
+        alarms = [
             cloudwatch.Alarm(
                 self,
                 "SlowAlarm",
@@ -141,6 +144,11 @@ class MlStack(Stack):
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             ),
         ]
+        topic = names.arn(self, "sns", names.OPERATORS_TOPIC)
+        operators = sns.Topic.from_topic_arn(self, "Operators", topic)
+        for alarm in alarms:
+            alarm.add_alarm_action(actions.SnsAction(operators))
+        return alarms
 
     def _scaling(self, endpoint: sagemaker.CfnEndpoint) -> None:
         resource = f"endpoint/{names.ENDPOINT}/variant/{VARIANT}"

@@ -8,6 +8,7 @@ hears the answers to others who ask: a broker cannot answer one connection only.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from firedetect.contract.clients import CLAIM_PREFIX
 from firedetect.contract.names import (
     PROVISIONING_TEMPLATE,
     alert_topic,
@@ -46,7 +47,7 @@ _PROVISION: Final = f"$aws/provisioning-templates/{PROVISIONING_TEMPLATE}/provis
 
 def reserved(name: str) -> bool:
     """Whether a name belongs to the box and can be no thing's."""
-    return name in {CLOUD, CLAIM} or name.startswith(OPERATOR)
+    return name in {CLOUD, CLAIM} or name.startswith((OPERATOR, CLAIM_PREFIX))
 
 
 def access_list(issued: Iterable[str], grants: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firedetect.cloudbox.authority import Authority, valid_name
 from firedetect.cloudbox.wire import JsonObject
+from firedetect.contract.clients import claim_client_id
 
 Function = Callable[[JsonObject], Awaitable[JsonObject | None]]
 
@@ -49,7 +50,7 @@ class HolderOnly:
             return {"allowProvisioning": False}
         if self._function is None:
             return {"allowProvisioning": True}
-        who = thing if held else "claim-"
+        who = thing if held else claim_client_id(thing)
         answer = await self._function(question | {"clientId": who})
         return {"allowProvisioning": bool(answer and answer.get("allowProvisioning") is True)}
 

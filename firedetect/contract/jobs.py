@@ -19,13 +19,18 @@ Address = Annotated[str, Field(pattern=r"^https?://", max_length=4096)]
 
 
 class InstallModel(_Job):
-    """Install a signed model bundle: a zip archive of the bundle's files, at `url`."""
+    """Install a signed model bundle: a zip archive of the bundle's files, at `url`.
+
+    With `rollback` an older version is taken, too, but only one that this detector has still: the
+    bundle before, or the one that came along.
+    """
 
     op: Literal["install-model"] = "install-model"
     version: Annotated[str, Field(max_length=64)]
     url: Address
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, Field(gt=0, le=BUNDLE_ARCHIVE_MAX_BYTES)]
+    rollback: bool = False
 
 
 class Calibrate(_Job):

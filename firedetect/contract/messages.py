@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
 )
@@ -29,6 +30,8 @@ class ContractMessage(BaseModel):
 
 
 _Column = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
+FEATURES_MAX = 64
+"""More columns than any model has: a message stays small."""
 
 
 class DetectorMessage(ContractMessage):
@@ -36,7 +39,8 @@ class DetectorMessage(ContractMessage):
 
     `contributions` (log odds by column) are there when the score has just raised the level: the
     strongest of what the score is made of. `picture` is where the picture of an alarm will be in
-    the bucket; without it the site did not opt in, or there is no image.
+    the bucket; without it the site did not opt in, or there is no image. `features` are those that
+    the model judged, of an alarm only: a second opinion is asked about them.
     """
 
     kind: MessageKind
@@ -62,6 +66,25 @@ class DetectorMessage(ContractMessage):
     picture: Annotated[str, StringConstraints(max_length=512)] | None = Field(
         default=None, exclude_if=lambda key: key is None
     )
+
+    features: Annotated[
+        dict[_Column, float | None],
+        Field(default_factory=dict, max_length=FEATURES_MAX, exclude_if=lambda found: not found),
+    ]
+
+    @field_validator("features", mode="wrap")
+    @classmethod
+    def _only_of_an_alarm(
+        cls, given: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> dict[str, float | None]:
+        """Leave them out of all else, and what is not understood: no alarm is refused for them."""
+        if info.data.get("kind") != "alarm":
+            return {}
+        try:
+            found: dict[str, float | None] = validate(given)
+        except ValidationError:
+            return {}
+        return found
 
     @field_validator("contributions", mode="wrap")
     @classmethod

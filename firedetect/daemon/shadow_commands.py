@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from firedetect.config import Settings
+from firedetect.contract.clients import client_id
 from firedetect.contract.names import SHADOW_ALARM, SHADOW_CONFIG
 from firedetect.daemon.box_link import said_by_box
 from firedetect.daemon.remote.alarm import DONE
@@ -38,13 +39,13 @@ class Target:
 def target_of(settings: Settings, cloud: Cloud, thing: str | None, shadow: str) -> Target:
     """Return how an operator reaches a shadow; raises UplinkError."""
     name = thing or settings.device.id
-    client_id = f"{name}-operator"
+    operator = client_id(name, "operator")
     if cloud == "box":
         said = said_by_box(settings)
         endpoint = Endpoint(
             host=said["endpoint"],
             port=said["port"],
-            client_id=client_id,
+            client_id=operator,
             certificate=Path(said["operator"]["certificate"]),
             key=Path(said["operator"]["key"]),
             ca=Path(said["ca"]),
@@ -53,9 +54,9 @@ def target_of(settings: Settings, cloud: Cloud, thing: str | None, shadow: str) 
         raise UplinkError("no cloud is configured: set uplink.endpoint, or take --cloud box")
     elif cloud == "aws":
         uplink = settings.uplink
-        endpoint = Endpoint(uplink.endpoint, 443, client_id, certificate=None, key=None)
+        endpoint = Endpoint(uplink.endpoint, 443, operator, certificate=None, key=None)
     else:
-        endpoint = endpoint_of(settings, client_id)
+        endpoint = endpoint_of(settings, operator)
     return Target(endpoint, name, shadow)
 
 

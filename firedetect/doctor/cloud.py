@@ -7,6 +7,7 @@ from typing import Any
 
 from firedetect.clock import NS_PER_S, SystemClock
 from firedetect.config import Settings
+from firedetect.contract.clients import client_id
 from firedetect.contract.names import PICTURES_ROLE_ALIAS
 from firedetect.doctor.finding import Finding
 from firedetect.errors import FiredetectError, UplinkError
@@ -74,7 +75,7 @@ def _identity(endpoint: Endpoint) -> Finding:
 
 async def _connection(settings: Settings) -> Finding:
     try:
-        async with connected(endpoint_of(settings, f"{settings.device.id}-doctor")):
+        async with connected(endpoint_of(settings, client_id(settings.device.id, "doctor"))):
             return Finding("cloud", "ok", f"connects to {settings.uplink.endpoint}")
     except FiredetectError as error:
         return Finding("cloud", "fail", str(error), _ADVICE)

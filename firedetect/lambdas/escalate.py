@@ -39,6 +39,7 @@ from firedetect.lambdas.policy import (
 )
 from firedetect.lambdas.returning import Returning
 from firedetect.lambdas.rows import QUICK, client
+from firedetect.lambdas.second_opinion import SHORT, SecondOpinion
 from firedetect.lambdas.settings import EscalateSettings
 from firedetect.lambdas.standing_down import StandingDown
 from firedetect.lambdas.tokens import Signer
@@ -66,6 +67,7 @@ class Escalation:
         states: Any = None,  # noqa: ANN401
         events: Any = None,  # noqa: ANN401
         kms: Any = None,  # noqa: ANN401
+        sagemaker: Any = None,  # noqa: ANN401
     ) -> None:
         self._incidents = Incidents(dynamodb, settings.incidents_table)
         self._keeping = Keeping(Devices(dynamodb, settings.devices_table), self._tell)
@@ -78,6 +80,7 @@ class Escalation:
         self._returning = Returning(
             self._incidents, self._speaker, self._signer, self._starter, self._once, now
         )
+        self._opinion = SecondOpinion(sagemaker, settings.second_opinion_endpoint, self._incidents)
         self._iot = iot
         self._now = now
         self._told: list[Notice] = []
@@ -101,6 +104,8 @@ class Escalation:
             told = self._other(arrival, failures)
         _log.info("%s of %s: told %s", message.event_id, arrival.thing, told)
         failures.settle()
+        if isinstance(message, DetectorMessage) and message.kind == "alarm":
+            self._opinion.note(message)
         return {"event_id": message.event_id, "told": told}
 
     def _alarm(self, arrival: Arrival, message: DetectorMessage, failures: Failures) -> str | None:
@@ -262,4 +267,6 @@ def _escalation() -> Escalation:
         states=client("stepfunctions", QUICK),
         events=client("events", QUICK),
         kms=client("kms", QUICK),
+        # Made only to be used: the first alarm waits for every client.
+        sagemaker=client("sagemaker-runtime", SHORT) if settings.second_opinion_endpoint else None,
     )

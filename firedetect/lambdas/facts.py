@@ -47,6 +47,16 @@ class LogLine(Value):
     what: str
 
 
+class Opinion(Value):
+    """What an endpoint said of an alarm beside the edge: scores from 0 to 1, None for no answer."""
+
+    event_id: str
+    model: str
+    edge: float
+    cloud: Annotated[float, Field(ge=0, le=1)] | None
+    combined: Annotated[float, Field(ge=0, le=1)]
+
+
 class Word(Value):
     """A message of the detector, for its place among the others."""
 

@@ -13,6 +13,7 @@ from firedetect.lambdas.facts import (
     Acknowledgement,
     Back,
     LogLine,
+    Opinion,
     Word,
     counting,
     higher,
@@ -36,7 +37,8 @@ class Incident(BaseModel):
     are history. `picture` is the key of its picture in the bucket. `label` is what a person found
     it to be afterwards. `over` is the last word of the detector when people were told that it is
     over; `back` says that it has measured a fire since: only what is acknowledged after that counts
-    then. Times in ms and `unacknowledged_at` are the cloud's, the others whoever says it.
+    then. `opinion` is a second one on its score, if the cloud has an endpoint. Times in ms and
+    `unacknowledged_at` are the cloud's, the others whoever says it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +71,7 @@ class Incident(BaseModel):
     log: tuple[LogLine, ...] = ()
     over: Word | None = None
     back: Back | None = None
+    opinion: Opinion | None = None
 
     @property
     def again(self) -> int:

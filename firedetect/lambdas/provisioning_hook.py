@@ -1,18 +1,15 @@
 """firedetect-provisioning-hook: who may take which name, asked before every registration.
 
-A name that no thing has is free. One that is taken is given only to who speaks as it already: AWS
-binds client ids that begin with a thing's name to that thing's certificate, and the claim's policy
-allows none of them.
+A name that no thing has is free. One that is taken is given only to who speaks as it already: the
+policies bind each client id of a thing to its certificate, and a claim may use none of them.
 """
 
 import logging
-import re
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
+from firedetect.contract.clients import own_client_ids, valid_thing
 from firedetect.lambdas.rows import QUICK, client
-
-_NAME: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,63}")
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +24,10 @@ def allowed(event: object, iot: Any) -> bool:  # noqa: ANN401 - boto3 makes its 
     asked = event if isinstance(event, dict) else {}
     parameters = asked.get("parameters")
     name = parameters.get("ThingName") if isinstance(parameters, dict) else None
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or not valid_thing(name):
         _log.warning("refused: no name of a thing")
         return False
-    who = str(asked.get("clientId", ""))
-    if who == name or who.startswith(f"{name}-"):
+    if asked.get("clientId") in own_client_ids(name):
         return True
     try:
         iot.describe_thing(thingName=name)

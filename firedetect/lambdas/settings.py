@@ -50,6 +50,8 @@ class EscalateSettings(ResponseSettings, SupervisorSettings):
 
     idempotency_table: str = Field(alias="IDEMPOTENCY_TABLE", min_length=3)
     escalation_arn: str = Field("", alias="ESCALATION_ARN", pattern=r"^(arn:aws[\w-]*:states:.+)?$")
+    second_opinion_endpoint: str = Field("", alias="SECOND_OPINION_ENDPOINT", max_length=63)
+    """Without one nobody is asked."""
 
 
 class AcknowledgeSettings(PeopleSettings):

@@ -8,6 +8,7 @@ import structlog
 
 from firedetect.clock import NS_PER_S, Clock
 from firedetect.config import Settings
+from firedetect.contract.clients import client_id
 from firedetect.errors import UplinkError
 from firedetect.uplink.identity import endpoint_of, expires, identity_folder, lifetime
 from firedetect.uplink.link import Link, Report
@@ -54,7 +55,7 @@ async def _look(settings: Settings, clock: Clock, report: Report, renew: Renew) 
         report(_TROUBLE, f"{endpoint.certificate} ends on {ends:%Y-%m-%d}: replace it")
         return
     thing = settings.device.id
-    claim = endpoint_of(settings, f"{thing}-rotate")
+    claim = endpoint_of(settings, client_id(thing, "rotate"))
     own = identity_folder(settings)
     await provision(claim, thing, settings.device.site, own)
     renewed = endpoint_of(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from awsiot import iotidentity
 
 from firedetect.config import Settings
+from firedetect.contract.clients import claim_client_id, client_id
 from firedetect.contract.names import PROVISIONING_TEMPLATE
 from firedetect.errors import UplinkError
 from firedetect.uplink.identity import (
@@ -92,7 +93,7 @@ async def provision(
         await asyncio.to_thread(folder.complete, pair, certificate)
         own = replace(
             claim,
-            client_id=f"{thing}-new",
+            client_id=client_id(thing, "new"),
             certificate=pair / CERTIFICATE,
             key=pair / KEY,
         )
@@ -121,7 +122,7 @@ def provision_device(
     own = identity_folder(settings)
     thing = settings.device.id
     if rotate:
-        claim = endpoint_of(settings, f"{thing}-rotate")
+        claim = endpoint_of(settings, client_id(thing, "rotate"))
     elif own.certificate.exists():
         raise UplinkError(f"{own.certificate}: is there already; take --rotate to replace it")
     elif claim_certificate is None or claim_key is None:
@@ -129,7 +130,12 @@ def provision_device(
     else:
         uplink = settings.uplink
         claim = Endpoint(
-            uplink.endpoint, uplink.port, f"{thing}-claim", claim_certificate, claim_key, uplink.ca
+            uplink.endpoint,
+            uplink.port,
+            claim_client_id(thing),
+            claim_certificate,
+            claim_key,
+            uplink.ca,
         )
     provision_now(claim, thing, settings.device.site, own)
     return f"{own.certificate}: valid until {expires(own.certificate):%Y-%m-%d}"

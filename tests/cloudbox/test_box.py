@@ -138,6 +138,7 @@ async def test_beats_telemetry_and_bad_messages_go_where_the_tier_says(tmp_path)
         assert box.told == []
 
 
+@pytest.mark.fault("F74")
 async def test_a_foreign_thing_says_nothing_hears_nothing_and_reads_no_shadow(tmp_path):
     async with (
         running_box(tmp_path / "box") as box,

@@ -1,6 +1,7 @@
 """Messages to the cloud: named fields only, the same event once, alarms first."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -121,3 +122,15 @@ def test_contributions_that_are_no_numbers_keep_no_alarm_from_being_stored():
     parts = {"t_max": float("nan"), "t_std": float("inf"), "gas_val": 1.5}
     message = message_of(outcome(Level.ALERT, parts=parts), None, "d", "")
     assert json.loads(message.payload)["contributions"] == {"gas_val": 1.5}
+
+
+def test_only_an_alarm_has_the_features_that_were_judged():
+    features = {"t_max": 91.25, "gas_val": float("nan")}
+    alert = replace(outcome(Level.ALERT), features=features)
+    body = json.loads(message_of(alert, None, "d", "").payload)
+    assert body["features"] == {"t_max": 91.25, "gas_val": None}
+    for now, before in ((alert, alert), (replace(outcome(), features=features), None)):
+        assert "features" not in json.loads(message_of(now, before, "d", "").payload)
+    # What is not understood is left out: no alarm is refused for it.
+    for wrong in ("no", {"T": 1.0}, {f"c{n}": 1.0 for n in range(65)}, {"t_max": "hot"}):
+        assert DetectorMessage.model_validate(body | {"features": wrong}).features == {}

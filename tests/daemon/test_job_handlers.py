@@ -88,6 +88,7 @@ def world(tmp_path_factory):
         "same": (reversioned(folder / "same", SHIPPED, name="another"), "release.key"),
         "nervous": (make_bundle(folder / "nervous", "99.2.0").path, "release.key"),
         "unsigned": (reversioned(folder / "unsigned", "99.0.0"), None),
+        "shipped": (shutil.copytree(default_bundle_path(), folder / "shipped"), "release.key"),
     }
     archives = {}
     for name, (bundle, key) in bundles.items():
@@ -186,6 +187,41 @@ async def test_a_good_bundle_is_in_use_and_confirmed_after_two_minutes(world, fo
         assert site.parts.models.version == "99.0.0"
         assert list((folder / "incoming").iterdir()) == []
     assert next_start(folder) == "99.0.0"
+
+
+@pytest.mark.slow
+@virtually
+async def test_a_job_goes_back_only_if_it_says_so_and_only_to_what_was_here(world, folder, clock):
+    def back(name, version):
+        return job_for(folder, world.archives[name], version) | {"rollback": True}
+
+    async with running(folder, clock=clock, **trusting(world)) as site:
+        await asyncio.sleep(5)
+        for name, version in (("good", "99.0.0"), ("better", "99.1.0")):
+            site.jobs.add(name, job_for(folder, world.archives[name], version))
+            assert (await ended(site, name))[0] == "SUCCEEDED"
+        for name, version, said, why in (
+            ("good", "99.0.0", {"rollback": False}, "older than"),
+            ("old", "0.0.1", {}, "neither the bundle before"),
+            ("nervous", "99.2.0", {}, "neither the bundle before"),
+            ("flipped signature", "99.0.0", {}, "sign"),
+        ):
+            site.jobs.add(f"not {name}", back(name, version) | said)
+            status, detail = await ended(site, f"not {name}")
+            assert (status, why in detail) == ("FAILED", True), (name, detail)
+            assert site.parts.models.version == "99.1.0"
+        for job_id, name, version in (
+            ("before", "good", "99.0.0"),
+            # On the way through a fleet a detector may be there already.
+            ("again", "good", "99.0.0"),
+            ("first", "shipped", SHIPPED),
+        ):
+            site.jobs.add(job_id, back(name, version))
+            status, detail = await ended(site, job_id)
+            assert (status, detail.split(",")[0]) == ("SUCCEEDED", f"model {version} is in use")
+        assert site.last.model == SHIPPED
+        assert list((folder / "incoming").iterdir()) == []
+    assert next_start(folder) == SHIPPED
 
 
 REFUSED = {

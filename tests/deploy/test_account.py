@@ -6,7 +6,9 @@ from moto.core.config import default_user_config
 
 from deploy import account as module
 from deploy.account import VAULT, Account, main
+from deploy.session import account_clients
 from deploy.stage import STAGES
+from firedetect.cloudbox.tier import REGION
 
 
 class Iot:
@@ -78,6 +80,22 @@ def test_the_vault_for_copies_is_in_the_second_region(clients):
     (vault,) = clients("backup", region).list_backup_vaults()["BackupVaultList"]
     assert vault["BackupVaultName"] == VAULT
     assert not clients("backup").list_backup_vaults()["BackupVaultList"]
+
+
+def test_a_second_region_takes_nothing_from_the_first(clients, monkeypatch):
+    """A role belongs to no region; the topic that it may tell does."""
+    settle(clients, dry=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    other = account_clients()
+    settle(
+        lambda service, region="": clients("iot") if service == "iot" else other(service, region),
+        dry=False,
+    )
+    iam = clients("iam")
+    for region in (REGION, "eu-west-1"):
+        where = {"RoleName": f"firedetect-audit-{region}", "PolicyName": "tell-operators"}
+        allowed = iam.get_role_policy(**where)["PolicyDocument"]["Statement"][0]["Resource"]
+        assert f":{region}:" in allowed
 
 
 def test_what_was_changed_by_hand_is_set_again(clients):

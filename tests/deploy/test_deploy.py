@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 from deploy import deploy
 from deploy.changes import ChangeSet, Stacks
 from deploy.code_bucket import CodeBucket
-from deploy.committed import STACKS
+from deploy.committed import STACKS, stack_name
 from deploy.deploy import main
 from deploy.session import DeployError
 
@@ -155,6 +155,14 @@ def test_opt_in_stacks_get_their_parameters_from_the_environment(
     assert "slack.example" not in capsys.readouterr().out
     assert deploy.variable_of("PagerDutyKey") == "PAGER_DUTY_KEY"
     assert list(deploy.templates_of("prod", ["channels"]))[-1] == "Channels"
+
+
+def test_the_second_opinion_comes_in_one_of_two_ways():
+    for option, stack in (("ml", "Ml"), ("ml-serverless", "MlServerless")):
+        assert list(deploy.templates_of("prod", [option]))[-1] == stack
+        assert stack_name(stack) == "firedetect-ml"
+    with pytest.raises(DeployError, match="take either"):
+        deploy.templates_of("prod", ["ml", "ml-serverless"])
 
 
 @pytest.mark.usefixtures("account")

@@ -105,6 +105,149 @@ def test_every_rule_has_an_error_action_and_every_function_a_failure_queue():
     assert sorted(functions) == sorted(guarded)
 
 
+def test_the_alarm_on_errors_looks_where_lambda_writes_their_level():
+    """Only in format JSON a line has a level; at a higher one than INFO metrics are dropped."""
+    functions = {}
+    for _, _, one in resources("AWS::Lambda::Function"):
+        written = one["Properties"]["LoggingConfig"]
+        levels = (written["ApplicationLogLevel"], written["SystemLogLevel"])
+        assert (written["LogFormat"], levels) == ("JSON", ("INFO", "INFO"))
+        functions[written["LogGroup"]["Ref"]] = one["Properties"]["FunctionName"]
+    filters = [one["Properties"] for _, _, one in resources("AWS::Logs::MetricFilter")]
+    assert sorted(functions) == sorted(one["LogGroupName"]["Ref"] for one in filters)
+    for one in filters:
+        for field in ("level", "log_level"):
+            for level in ("ERROR", "CRITICAL"):
+                assert f'($.{field} = "{level}")' in one["FilterPattern"], one["FilterPattern"]
+    counted = {one["MetricTransformations"][0]["MetricName"] for one in filters}
+    alarms = {
+        one["Properties"].get("MetricName"): one["Properties"]["AlarmActions"]
+        for _, _, one in resources("AWS::CloudWatch::Alarm")
+    }
+    assert all(alarms[name] for name in counted)
+
+
+def test_every_alarm_goes_to_the_operators():
+    alarms = [(name, one["Properties"]) for _, name, one in resources("AWS::CloudWatch::Alarm")]
+    assert alarms
+    for name, alarm in alarms:
+        (action,) = alarm["AlarmActions"]
+        there = action.get("Ref", "").startswith("Operators")
+        assert there or flat(action).endswith(":firedetect-operators"), name
+
+
+def test_one_function_may_ask_the_endpoint_and_only_if_it_is_named():
+    found = [
+        (policy["Properties"]["Roles"][0]["Ref"], statement)
+        for _, _, policy in resources("AWS::IAM::Policy")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "sagemaker" in json.dumps(statement["Action"])
+    ]
+    ((role, statement),) = found
+    assert role.startswith("EscalateRole")
+    assert statement["Action"] == "sagemaker:InvokeEndpoint"
+    assert flat(statement["Resource"]).endswith(":endpoint/fire-mvp-xgb-endpoint")
+    core = TEMPLATES["FiredetectCore.template"]
+    asked = {
+        one["Properties"]["FunctionName"]: one["Properties"]["Environment"]["Variables"].get(
+            "SECOND_OPINION_ENDPOINT"
+        )
+        for one in core["Resources"].values()
+        if one["Type"] == "AWS::Lambda::Function"
+    }
+    assert asked.pop("firedetect-escalate") == {"Ref": "SecondOpinionEndpoint"}
+    assert set(asked.values()) == {None}
+    parameter = core["Parameters"]["SecondOpinionEndpoint"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("", ["", names.ENDPOINT])
+
+
+def test_the_endpoint_is_made_in_one_of_two_ways():
+    both = [TEMPLATES[f"Firedetect{name}.template"] for name in ("Ml", "MlServerless")]
+    variants = [
+        one["Properties"]["ProductionVariants"][0]
+        for template in both
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::SageMaker::EndpointConfig"
+    ]
+    assert [sorted({"InstanceType", "ServerlessConfig"} & set(one)) for one in variants] == [
+        ["InstanceType"],
+        ["ServerlessConfig"],
+    ]
+    assert len({json.dumps(template["Parameters"]) for template in both}) == 1
+
+
+GLOBAL = {
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::User": "UserName",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::Budgets::Budget": "BudgetName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+}
+"""What an account has once, whatever the region, and what it is named by."""
+
+
+def test_two_regions_of_an_account_share_no_name(say):
+    """The way out when a region is lost: the same templates in another one."""
+    count = 0
+    for stack, name, one in resources(*GLOBAL):
+        properties = one["Properties"].get("Budget", one["Properties"])
+        # Without a name CloudFormation makes one up.
+        given = properties.get(GLOBAL[one["Type"]])
+        if given is not None:
+            count += 1
+            assert {"Ref": "AWS::Region"} in given["Fn::Join"][1], (stack, name, given)
+    assert count > 15
+    say(f"{count} names that belong to no region, each with the region in it")
+
+
+def flat(value):
+    """Return an address of a template in one piece."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return value["Ref"].removeprefix("AWS::")
+    separator, parts = value["Fn::Join"]
+    return separator.join(flat(part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("what", "schedule", "days", "chosen"),
+    [
+        ("models", "cron(0 3 * * ? *)", 35, {"firedetect-models-AccountId-Region"}),
+        ("configuration", "cron(0 4 ? * SUN *)", 90, {"table/firedetect-devices"}),
+        (
+            "history",
+            "cron(0 5 1 * ? *)",
+            365,
+            {"table/firedetect-incidents", "firedetect-data-AccountId-Region"},
+        ),
+    ],
+)
+def test_each_backup_holds_what_it_is_named_after(what, schedule, days, chosen):
+    selections = {
+        one["Properties"]["BackupSelection"]["SelectionName"]: one["Properties"]
+        for _, _, one in resources("AWS::Backup::BackupSelection")
+    }
+    wanted = selections[what]["BackupSelection"]["Resources"]
+    assert {flat(one).rpartition(":")[2] for one in wanted} == chosen
+    here = {
+        flat(one["Properties"].get("BucketName") or one["Properties"]["TableName"])
+        for _, _, one in resources("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+    }
+    assert {one.removeprefix("table/") for one in chosen} <= here
+    plan_of, _ = selections[what]["BackupPlanId"]["Fn::GetAtt"]
+    plan = TEMPLATES["FiredetectCore.template"]["Resources"][plan_of]["Properties"]["BackupPlan"]
+    (rule,) = plan["BackupPlanRule"]
+    assert rule["ScheduleExpression"] == schedule
+    assert rule["Lifecycle"]["DeleteAfterDays"] == days
+    (copy,) = rule["CopyActions"]
+    assert f":{STAGES['prod'].copy_region}:" in flat(copy["DestinationBackupVaultArn"])
+    assert flat(copy["DestinationBackupVaultArn"]).endswith(":firedetect-copy")
+
+
 def test_only_four_types_cannot_be_created_in_the_box():
     assert len(RECORDED) == 4
     here = {resource["Type"] for _, _, resource in resources()}
@@ -157,6 +300,7 @@ def test_nothing_is_public_and_all_is_encrypted():
         assert group["Properties"]["RetentionInDays"] > 0, name
 
 
+@pytest.mark.fault("F74")
 def test_a_detector_may_do_only_what_is_its_own():
     (policy,) = (
         one

@@ -59,6 +59,7 @@ def test_an_alarm_becomes_an_incident_people_are_told_then_the_device(people):
     ]  # fmt: skip
 
 
+@pytest.mark.fault("F53", "F71")
 def test_the_same_alarm_again_tells_nobody_again_but_sends_the_receipt_again(people):
     down = Down()
     one = escalation(down)

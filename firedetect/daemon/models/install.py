@@ -4,6 +4,7 @@ A bundle lies in `<version>-<hash8>` below the folder. The one in use and its pr
 kept; one that does not prove itself is left again for its predecessor.
 """
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from firedetect.contract.shadow import Verdict
 from firedetect.errors import BundleError, StorageError
 from firedetect.model.archive import KNOWN, unpack
 from firedetect.model.bundle import (
+    MANIFEST_FILE,
     SIGNATURE_FILE,
     Bundle,
     default_bundle_path,
@@ -255,6 +257,19 @@ class ModelStore:
 def model_store(settings: Settings) -> ModelStore:
     """Return the store in the data folder of the settings."""
     return ModelStore(settings.device.data_dir / FOLDER, fixed=settings.model.bundle)
+
+
+def is_kept(store: ModelStore, archive: Path) -> bool:
+    """Whether an archive holds a bundle that is here, signed or not; raises as `install`."""
+    try:
+        with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+            unpack(archive, Path(folder))
+            content = hashlib.sha256(read_file(Path(folder) / MANIFEST_FILE)).hexdigest()
+    except OSError as error:
+        raise StorageError(f"{archive.parent}: cannot be used: {error.strerror}") from error
+    shipped = _loaded(store.shipped)
+    kept = {named.hash for named in store.named}
+    return content in kept or bool(shipped and shipped.hash == content)
 
 
 def _named(folder: Path, slot: Slot) -> Named | None:

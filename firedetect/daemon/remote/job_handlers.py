@@ -23,6 +23,7 @@ from firedetect.contract.jobs import (
 )
 from firedetect.daemon.ask import CommandDesk
 from firedetect.daemon.disk import DiskThread
+from firedetect.daemon.models.install import Installed, is_kept, model_store
 from firedetect.daemon.models.keeper import ModelKeeper
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
@@ -35,6 +36,8 @@ from firedetect.sensors.recording import RecordingWriter
 from firedetect.uplink.transfer import download, upload
 
 WRITE_LIMIT_S = 60.0
+INSTALL_LOOK_LIMIT_S = 30.0
+"""A bundle that came along is checked whole, beside what else the disk has to do."""
 CHECKING = "checking"
 PROVING = "proving"
 """The steps at which a model may be in use that has not proved itself yet."""
@@ -104,7 +107,10 @@ class JobHandlers:
         await download(job.url, archive, size=job.size_bytes, sha256=job.sha256, disk=self.disk.run)
         await step(CHECKING)
         try:
-            installed = await self.models.install(archive)
+            if job.rollback:
+                installed = await self._gone_back(archive)
+            else:
+                installed = await self.models.install(archive)
         finally:
             self.disk.later(partial(archive.unlink, missing_ok=True), _left_behind)
         if installed.version != job.version:
@@ -121,6 +127,15 @@ class JobHandlers:
             if taken_back:
                 raise JobFailedError(f"taken back: {taken_back}")
         return f"model {installed.version} is in use, signed by {installed.key}"
+
+    async def _gone_back(self, archive: Path) -> Installed:
+        """Take an older bundle that is here, no other: what is signed may be old and bad."""
+        store = model_store(self.settings)
+        if not await self.disk.run(partial(is_kept, store, archive), INSTALL_LOOK_LIMIT_S):
+            raise JobFailedError(
+                "rollback: this is neither the bundle before nor the one that came along"
+            )
+        return await self.models.install(archive, allow_downgrade=True)
 
     async def _calibrate(self, job: Calibrate, step: Step) -> str:
         if not self.settings.gas.enabled:
