@@ -14,12 +14,16 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class DeviceSettings(Section):
-    """Who this detector is and where it keeps its data."""
+    """Who this detector is and where it keeps its data.
+
+    `kept_recordings` is how many recordings of alarms stay in the data folder; 0 makes none.
+    """
 
     id: Annotated[str, Field(pattern=f"^{_NAME.pattern}$")] = "firedetect"
     site: Annotated[str, Field(max_length=128)] = ""
     site_class: Literal["dwelling", "office", "kitchen", "workshop"] = "dwelling"
     data_dir: Path = Path("var")
+    kept_recordings: Annotated[int, Field(ge=0, le=100)] = 20
 
 
 class ThermalSettings(Section):
@@ -111,7 +115,8 @@ class UplinkSettings(Section):
 
     Without paths the identity lies in the data folder, where `firedetect provision` puts it, and
     the system's certificate authorities are trusted. `second_path_url` gets an alarm by HTTP POST
-    when the cloud gives no receipt for it. `receivers_reported` is false for an endpoint that
+    when the cloud gives no receipt for it; without an endpoint it is the only path and gets every
+    message at once. `receivers_reported` is false for an endpoint that
     answers "no matching subscribers" also to what its rules take: then an acknowledge is enough,
     alarms still need their receipt.
     """
@@ -124,13 +129,6 @@ class UplinkSettings(Section):
     second_path_url: Annotated[str, Field(pattern=r"^(https?://.*)?$", max_length=2048)] = ""
     share_recordings: bool = False
     receivers_reported: bool = True
-
-    @model_validator(mode="after")
-    def _second_path_has_a_first(self) -> Self:
-        if self.second_path_url and not self.endpoint:
-            msg = "second_path_url is taken when the cloud gives no receipt: set endpoint, too"
-            raise ValueError(msg)
-        return self
 
 
 class PictureSettings(Section):

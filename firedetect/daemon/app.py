@@ -97,6 +97,7 @@ async def _stop(parts: Parts, supervised: list[asyncio.Task[None]], clock: Clock
     parts.models.close()
     parts.trial.close()
     parts.places.save()
+    await parts.incidents.close()
     parts.disk.close()
     if parts.cloud is not None:
         await parts.cloud.close()
@@ -142,6 +143,7 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks["clock"] = partial(follow_wall_clock, parts.queue, clock, parts.troubles.report)
     tasks["detect"] = parts.detector.run
     tasks["self-check"] = parts.self_check.run
+    tasks["incidents"] = parts.incidents.run
     if parts.siren is not None:
         tasks["outputs"] = parts.siren.run
     if parts.button is not None:
@@ -149,6 +151,8 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
     tasks["telemetry"] = parts.telemetry.run
     if parts.cloud is not None:
         tasks.update(parts.cloud.tasks())
+    if parts.only_path is not None:
+        tasks["only-path"] = parts.only_path.run
     if parts.pictures is not None:
         tasks["pictures"] = parts.pictures.run
     tasks["watchdog"] = partial(feed_watchdog, lambda: parts.detector.processed)

@@ -14,6 +14,7 @@ from firedetect.daemon.button import Button
 from firedetect.daemon.detect import Detector
 from firedetect.daemon.disk import DiskThread
 from firedetect.daemon.hot_places import HotPlaceKeeper
+from firedetect.daemon.incidents import IncidentRecordings
 from firedetect.daemon.keep import Keeper
 from firedetect.daemon.messages import no_picture
 from firedetect.daemon.models.install import model_store
@@ -49,6 +50,9 @@ from firedetect.sensors.frames import OpenFrames, frames_of
 from firedetect.sensors.recording import RecordingWriter
 from firedetect.sensors.wiring import Wiring
 from firedetect.storage.slots import Slots
+from firedetect.uplink.link import Report
+from firedetect.uplink.only_path import OnlyPath
+from firedetect.uplink.second_path import SecondPath
 from firedetect.web.view import LiveView
 
 OpenPort = Callable[[int], I2cPort]
@@ -96,7 +100,9 @@ class Parts:
     telemetry: TelemetryCollector
     self_check: SelfCheck
     places: HotPlaceKeeper
+    incidents: IncidentRecordings
     cloud: Cloud | None
+    only_path: OnlyPath | None
     pictures: AlarmPictures | None
     tasks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
@@ -158,7 +164,7 @@ def assemble(
     asked = None if folder is None else Slots(folder, "alarm-asked")
     alarm = RemoteAlarm(queue, clock, disk, asked)
     desk = CommandDesk(queue, clock)
-    flight = FlightRecorder()
+    flight = FlightRecorder(pipeline.remembered)
     places = HotPlaceKeeper(folder, clock, disk, report)
     handlers = JobHandlers(
         settings,
@@ -171,11 +177,11 @@ def assemble(
         disk,
         lambda: pipeline.remembered(clock.monotonic_ns()).gas_baseline,
     )
+    incidents = IncidentRecordings(folder, settings.device.kept_recordings, flight, disk, report)
     cloud = pictures = None
-    if settings.uplink.endpoint and settings.pictures.share:
-        pictures = AlarmPictures(settings, clock, report)
     if settings.uplink.endpoint:
         cloud = Cloud(settings, clock, report, outbox, about, remote, alarm, handlers, folder, disk)
+        pictures = AlarmPictures(settings, clock, report) if settings.pictures.share else None
     detector = Detector(
         pipeline=pipeline,
         queue=queue,
@@ -195,6 +201,7 @@ def assemble(
             remote.probation.heard,
             models.heard,
             places.outcome,
+            incidents.heard,
             *around.listeners,
         ],
         on_event=flight.heard,
@@ -226,6 +233,17 @@ def assemble(
         telemetry=telemetry,
         self_check=SelfCheck(models.known_answer, report, around.sysfs),
         places=places,
+        incidents=incidents,
         cloud=cloud,
+        only_path=_only_path(settings, outbox, report, clock),
         pictures=pictures,
     )
+
+
+def _only_path(
+    settings: Settings, outbox: StoredOutbox, report: Report, clock: Clock
+) -> OnlyPath | None:
+    uplink = settings.uplink
+    if uplink.endpoint or not uplink.second_path_url:
+        return None
+    return OnlyPath(outbox, SecondPath(uplink.second_path_url, report).take, clock)

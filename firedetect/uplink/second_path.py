@@ -1,4 +1,4 @@
-"""The second way to people: an alarm without a receipt goes to a local address by HTTP POST."""
+"""The way to people beside the cloud: a message goes to a local address by HTTP POST."""
 
 import asyncio
 
@@ -17,14 +17,14 @@ _log = structlog.get_logger()
 
 
 class SecondPath:
-    """Hands alarms to `url`; a trouble says so when that does not work either."""
+    """Hands messages to `url`; a trouble says so when that does not work."""
 
     def __init__(self, url: str, report: Report) -> None:
         self._url = url
         self._report = report
 
     async def take(self, message: Message) -> bool:
-        """Post the alarm, a few times if it must be; returns whether it was taken, never raises."""
+        """Post it, a few times if it must be; returns whether it was taken, never raises."""
         detail = ""
         for attempt in range(TRIES):
             if attempt:
@@ -34,7 +34,9 @@ class SecondPath:
                 _log.warning("second path taken", event_id=message.event_id)
                 self._report(_TROUBLE, None)
                 return True
-        self._report(_TROUBLE, f"alarm {message.event_id} could not be handed over: {detail}")
+        self._report(
+            _TROUBLE, f"{message.kind} {message.event_id} could not be handed over: {detail}"
+        )
         return False
 
     async def _post(self, message: Message) -> str:

@@ -261,13 +261,11 @@ def test_a_number_that_is_none_is_no_threshold():
         Thresholds(alert=math.nan)
 
 
-def test_a_second_path_without_a_first_one_is_refused(tmp_path):
-    path = tmp_path / "firedetect.toml"
-    path.write_text('[uplink]\nsecond_path_url = "http://127.0.0.1:1/alarm"\n')
-    with pytest.raises(ConfigError, match=r"uplink.*set endpoint, too"):
-        load_settings(path)
-    path.write_text(path.read_text() + 'endpoint = "127.0.0.1"\n')
-    assert load_settings(path).uplink.second_path_url == "http://127.0.0.1:1/alarm"
+@pytest.mark.parametrize("endpoint", ["", "127.0.0.1"])
+def test_a_second_path_may_be_the_only_one(written, endpoint):
+    url = "http://127.0.0.1:1/alarm"
+    path = written(f'[uplink]\nendpoint = "{endpoint}"\nsecond_path_url = "{url}"\n')
+    assert load_settings(path).uplink.second_path_url == url
 
 
 def test_the_lepton_is_off_and_may_be_a_file_of_frames(written):

@@ -1,6 +1,7 @@
 """The flight recorder: the last minute of raw readings, always in memory."""
 
 from collections import deque
+from collections.abc import Callable
 
 from firedetect.clock import NS_PER_S
 from firedetect.readings import (
@@ -26,9 +27,15 @@ _About = tuple[object, ...]
 
 
 class FlightRecorder:
-    """Hears of every raw event; a recording made from it can be replayed."""
+    """Hears of every raw event; a recording made from it can be replayed.
 
-    def __init__(self) -> None:
+    `remembered` returns what would survive a restart at a time (ns): unless a recording holds the
+    start, it begins with the clean air that is known now. A replay would else learn the smoke of
+    its first minute as clean air, or begin with an alarm that was reset since.
+    """
+
+    def __init__(self, remembered: Callable[[int], Restored] | None = None) -> None:
+        self._remembered = remembered
         self._events: deque[Event] = deque()
         self._before: dict[_About, Event] = {}
         self._following: list[list[Event]] = []
@@ -54,9 +61,24 @@ class FlightRecorder:
                 _leave(event, before)
             else:
                 recent.append(event)
+        self._know(before, newest_ns)
         events = [*before.values(), *recent]
         self._following.append(events)
         return events
+
+    def _know(self, before: dict[_About, Event], newest_ns: int) -> None:
+        start = before.get((Restored,))
+        if self._remembered is None or start is None:
+            return
+        now = self._remembered(newest_ns)
+        before.pop((GasCalibrated,), None)
+        before[(Restored,)] = Restored(
+            start.t_ns,
+            gas_baseline=now.gas_baseline,
+            gas_tracked=now.gas_tracked,
+            gas_activity=now.gas_activity,
+            co2_clean_ppm=now.co2_clean_ppm,
+        )
 
     def end(self, events: list[Event]) -> None:
         """Let a recording grow no longer."""
