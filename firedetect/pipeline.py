@@ -143,6 +143,7 @@ class Pipeline:
         """Return what must survive a restart."""
         alarm, features = self._judge.alarm, self._perception.features
         stored = features.films.stored()
+        cleanest_ppm, clean_ppm = features.co2_clean_ppm
         return Restored(
             t_ns,
             level=alarm.level,
@@ -153,7 +154,8 @@ class Pipeline:
             gas_baseline=stored[0] if stored else None,
             gas_tracked=stored[1] if stored else None,
             gas_activity=features.films.activity.stored(),
-            co2_clean_ppm=features.co2_clean_ppm,
+            co2_clean_ppm=clean_ppm,
+            co2_cleanest_ppm=cleanest_ppm,
         )
 
     def _fold(self, event: Event) -> Answer | None:

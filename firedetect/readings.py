@@ -121,7 +121,8 @@ class Restored:
     """What was remembered over a restart: a latched alarm with its last event, clean air.
 
     Of the gas board that is its baseline, where drift had taken it, and how much its films moved;
-    `co2_clean_ppm` is what the CO2 sensor took for clean air, NaN where nothing was learnt.
+    `co2_clean_ppm` is what the CO2 sensor took for clean air, `co2_cleanest_ppm` the cleanest that
+    it knew; NaN where nothing was learnt.
     """
 
     t_ns: int
@@ -134,6 +135,7 @@ class Restored:
     gas_tracked: GasBaseline | None = None
     gas_activity: FilmActivity | None = None
     co2_clean_ppm: float = math.nan
+    co2_cleanest_ppm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

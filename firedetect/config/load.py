@@ -25,7 +25,7 @@ def parse_settings(text: str, name: str) -> Settings:
     """Read the settings from TOML and the environment; raises ConfigError, which has `name`."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{name}: cannot be read as TOML: {error}") from error
     return _settings(values, name)
 
@@ -70,7 +70,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
 
 

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from firedetect.contract.clients import valid_thing
 from firedetect.contract.settings import DecisionSettings, Section
 
 ENV_PREFIX = "FIREDETECT_"
@@ -24,6 +25,13 @@ class DeviceSettings(Section):
     site_class: Literal["dwelling", "office", "kitchen", "workshop"] = "dwelling"
     data_dir: Path = Path("var")
     kept_recordings: Annotated[int, Field(ge=0, le=100)] = 20
+
+    @field_validator("id")
+    @classmethod
+    def _of_a_thing(cls, name: str) -> str:
+        if not valid_thing(name):
+            raise ValueError("the cloud takes no name that begins with '-' or 'claim-'")
+        return name
 
 
 class ThermalSettings(Section):

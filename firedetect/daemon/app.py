@@ -18,7 +18,6 @@ from firedetect.daemon.remote.config import RemoteConfig
 from firedetect.daemon.served import served
 from firedetect.daemon.start_settings import TROUBLE, StartSettings
 from firedetect.daemon.supervise import supervise
-from firedetect.daemon.wall_clock import follow_wall_clock
 from firedetect.errors import FiredetectError
 from firedetect.features.jit import compiled_anew
 from firedetect.readings import Sensor, SettingsChanged, Started, Stream, SystemTrouble
@@ -140,7 +139,7 @@ def _plan_tasks(parts: Parts, around: Surroundings) -> None:
             acquire, spec, driver, parts.queue, clock, interval_s
         )
     tasks["tick"] = partial(tick, parts.queue, clock)
-    tasks["clock"] = partial(follow_wall_clock, parts.queue, clock, parts.troubles.report)
+    tasks["clock"] = parts.wall_clock.run
     tasks["detect"] = parts.detector.run
     tasks["self-check"] = parts.self_check.run
     tasks["incidents"] = parts.incidents.run

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -15,6 +16,9 @@ from firedetect.readings import CommandAction, CommandSource
 RESET_AFTER_S: Final = 5.0
 """Nobody holds a button for so long by mistake; until then it is a short press."""
 STUCK_AFTER_S: Final = 60.0
+CALM_S: Final = 60.0
+PRESSES_MAX: Final = 5
+"""So many within a minute are no person: a wet or melting cable would silence a fire for ever."""
 _OPEN_AGAIN_S: Final = 5.0
 _TROUBLE: Final = "button"
 
@@ -26,7 +30,8 @@ Ask = Callable[[CommandAction, CommandSource, float | None], Awaitable[Outcome]]
 class Button:
     """Acknowledges and silences when pressed, resets when held; refused like any other command.
 
-    A line that cannot be read or is held for a minute is a trouble; detection needs no button.
+    A line that cannot be read, is held for a minute or chatters is a trouble until it has been calm
+    for a minute, and asks for nothing; detection needs no button.
     """
 
     def __init__(
@@ -35,32 +40,55 @@ class Button:
         self._contact = contact
         self._ask = ask
         self._report = report
+        self._presses: deque[float] = deque(maxlen=PRESSES_MAX + 1)
 
     async def run(self) -> None:
         """Follow the button for ever."""
         while True:
             try:
                 async with self._watched() as changes:
-                    self._report(_TROUBLE, None)
                     await self._follow(changes)
             except OSError as error:
                 self._report(_TROUBLE, f"the line cannot be read: {error}")
             await asyncio.sleep(_OPEN_AGAIN_S)
 
     async def _follow(self, changes: "asyncio.Queue[bool | OSError]") -> None:
+        if self._contact.pressed():
+            # Nobody was seen to press it: perhaps a short circuit.
+            await self._let_go(changes, STUCK_AFTER_S)
         while True:
-            while not await _next(changes):
-                pass
+            await self._pressed(changes)
+            if self._chatters():
+                self._report(_TROUBLE, "chatters: its cable, or the button itself")
+                await self._let_go(changes, STUCK_AFTER_S)
+                continue
             if await _released(changes, RESET_AFTER_S):
                 await self._do(CommandAction.ACKNOWLEDGE)
                 await self._do(CommandAction.SILENCE)
                 continue
             await self._do(CommandAction.RESET)
-            if not await _released(changes, STUCK_AFTER_S - RESET_AFTER_S):
-                self._report(_TROUBLE, "is held: a short circuit, or a button that sticks")
-                while await _next(changes):
-                    pass
+            await self._let_go(changes, STUCK_AFTER_S - RESET_AFTER_S)
+
+    async def _pressed(self, changes: "asyncio.Queue[bool | OSError]") -> None:
+        """Wait for a press; a line that was calm for a minute is in order."""
+        while True:
+            try:
+                async with asyncio.timeout(CALM_S):
+                    if await _next(changes):
+                        return
+            except TimeoutError:
                 self._report(_TROUBLE, None)
+
+    async def _let_go(self, changes: "asyncio.Queue[bool | OSError]", within_s: float) -> None:
+        if not await _released(changes, within_s):
+            self._report(_TROUBLE, "is held: a short circuit, or a button that sticks")
+            while await _next(changes):
+                pass
+
+    def _chatters(self) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        self._presses.append(now_s)
+        return len(self._presses) > PRESSES_MAX and now_s - self._presses[0] < CALM_S
 
     async def _do(self, action: CommandAction) -> None:
         try:

@@ -89,7 +89,7 @@ def _clouded(
     if cloud == "aws" and not settings.uplink.endpoint:
         raise UplinkError("no cloud is configured: set uplink.endpoint, or run with --cloud box")
     if cloud == "off":
-        alone = settings.uplink.model_copy(update={"endpoint": ""})
+        alone = settings.uplink.model_copy(update={"endpoint": "", "second_path_url": ""})
         yield settings.model_copy(update={"uplink": alone})
         return
     yield settings

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -100,9 +101,15 @@ class IncidentFile:
             raise RecordingError(f"{size} bytes are too many, at most {self._bytes_max}")
         there = self._target.parent.glob("*.mcap")
         found = [(path.stat(), path) for path in there if path.is_file()]
-        found.sort(key=lambda known: (known[0].st_mtime_ns, known[1].name))
+        found.sort(key=lambda known: (*_number(known[1].stem), known[0].st_mtime_ns))
         total = size + sum(stat.st_size for stat, _ in found)
         while found and (len(found) >= self._kept or total > self._bytes_max):
             stat, oldest = found.pop(0)
             oldest.unlink()
             total -= stat.st_size
+
+
+def _number(incident: str) -> tuple[int, int]:
+    """Return boot and number of an incident: no clock that was wrong makes it look old."""
+    tail = re.search(r"-(\d+)-(\d+)$", incident)
+    return (int(tail[1]), int(tail[2])) if tail else (0, 0)

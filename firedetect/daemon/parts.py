@@ -37,6 +37,7 @@ from firedetect.daemon.start_settings import StartSettings
 from firedetect.daemon.transitions import log_transitions
 from firedetect.daemon.trials import StoredTrial
 from firedetect.daemon.troubles import Troubles
+from firedetect.daemon.wall_clock import WallClock
 from firedetect.daemon.warmup import warm_kernels
 from firedetect.decision.outcome import Outcome
 from firedetect.outputs.button import Contact
@@ -99,6 +100,7 @@ class Parts:
     disk: DiskThread
     telemetry: TelemetryCollector
     self_check: SelfCheck
+    wall_clock: WallClock
     places: HotPlaceKeeper
     incidents: IncidentRecordings
     cloud: Cloud | None
@@ -231,6 +233,7 @@ def assemble(
         trial=trial,
         disk=disk,
         telemetry=telemetry,
+        wall_clock=WallClock(queue, clock, report),
         self_check=SelfCheck(models.known_answer, report, around.sysfs),
         places=places,
         incidents=incidents,

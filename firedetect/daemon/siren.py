@@ -81,7 +81,10 @@ class Siren:
             return
         self._chirped_ns = now
         await self._switch(replace(self._wanted, siren=True))
-        await asyncio.sleep(CHIRP_S)
+        # An alarm that begins meanwhile is not kept waiting for its light.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHIRP_S):
+                await self._changed.wait()
         await self._switch(self._wanted)
 
     async def _switch(self, pattern: Pattern) -> None:

@@ -50,27 +50,44 @@ def start_settings(path: Path | None, *, service: bool) -> StartSettings:
     A service has nobody to tell, and no sensing waits for a correction: it takes the settings with
     which it started well before, else those of the factory.
     """
+    if not service or path is None:
+        return StartSettings(load_settings(path))
+    # What the environment says holds for every start; if that is wrong, there is no other.
+    factory = load_settings()
+    copies = _copies(factory.device.data_dir)
     try:
         settings = load_settings(path)
-        text = path.read_text() if service and path is not None else None
+        text = path.read_text(encoding="utf-8")
+        _refuse_remains(path, text, copies)
     except (ConfigError, OSError, UnicodeDecodeError) as error:
-        if not service:
-            raise
-        return _former(str(error))
+        return _former(str(error), copies, factory)
     return StartSettings(settings, text=text)
 
 
-def _former(refused: str) -> StartSettings:
-    # What the environment says holds for every start; if that is wrong, there is no other.
-    factory = load_settings()
-    for slot in Slots(factory.device.data_dir, _COPY).stored():
-        text = slot.body.get(_TEXT)
-        if not isinstance(text, str):
-            continue
+def _copies(folder: Path) -> list[str]:
+    texts = [slot.body.get(_TEXT) for slot in Slots(folder, _COPY).stored()]
+    return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _refuse_remains(path: Path, text: str, copies: list[str]) -> None:
+    """Refuse what a power cut leaves of a file: it reads well, and has no siren any more."""
+    begun = text.strip()
+    if not begun:
+        raise ConfigError(f"{path}: is empty")
+    for copy in copies:
+        whole = copy.strip()
+        if len(begun) < len(whole) and whole.startswith(begun):
+            raise ConfigError(
+                f"{path}: ends where the last good one goes on; if that is meant, change a line too"
+            )
+
+
+def _former(refused: str, copies: list[str], factory: Settings) -> StartSettings:
+    for text in copies:
         try:
             return StartSettings(
                 parse_settings(text, "copy"), f"{refused}; uses the last good ones"
             )
         except ConfigError as error:
             _log.error("a copy of the settings cannot be used", error=str(error))
-    return StartSettings(factory, f"{refused}; uses those of the factory")
+    return StartSettings(factory, f"{refused}; uses those of the factory: no siren, no cloud")

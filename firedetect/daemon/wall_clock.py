@@ -13,15 +13,26 @@ JUMP_S: Final = 1.0
 """What a clock that is only steered never does between two looks, but adds up to over hours."""
 
 
-async def follow_wall_clock(
-    queue: EventQueue, clock: Clock, report: Callable[[str, str | None], None]
-) -> None:
-    """Let the detector know when the wall clock was set; report while it never was."""
-    told_ns = clock.wall_ns() - clock.monotonic_ns()
-    while True:
-        wall_ns, now_ns = clock.wall_ns(), clock.monotonic_ns()
-        report("clock", "never set" if wall_ns < CLOCK_SET_S * NS_PER_S else None)
-        if abs(wall_ns - now_ns - told_ns) > JUMP_S * NS_PER_S:
-            told_ns = wall_ns - now_ns
-            queue.put(ClockSet(now_ns, wall_ns))
-        await asyncio.sleep(LOOK_S)
+class WallClock:
+    """Lets the detector know when the clock was set after it was told of it; reports while unset.
+
+    It is told with `Started`: make it then.
+    """
+
+    def __init__(
+        self, queue: EventQueue, clock: Clock, report: Callable[[str, str | None], None]
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._report = report
+        self._told_ns = clock.wall_ns() - clock.monotonic_ns()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            wall_ns, now_ns = self._clock.wall_ns(), self._clock.monotonic_ns()
+            self._report("clock", "never set" if wall_ns < CLOCK_SET_S * NS_PER_S else None)
+            if abs(wall_ns - now_ns - self._told_ns) > JUMP_S * NS_PER_S:
+                self._told_ns = wall_ns - now_ns
+                self._queue.put(ClockSet(now_ns, wall_ns))
+            await asyncio.sleep(LOOK_S)

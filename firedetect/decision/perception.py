@@ -126,7 +126,7 @@ class Perception:
             self.features.commission(event.gas_baseline, event.gas_tracked)
         if event.gas_activity is not None:
             self.features.films.activity.restore(event.gas_activity)
-        self.features.restore_co2(event.co2_clean_ppm)
+        self.features.restore_co2(event.co2_cleanest_ppm, event.co2_clean_ppm)
 
     @property
     def troubles(self) -> tuple[str, ...]:

@@ -20,10 +20,15 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(slots=True)
 class CleanAirBaseline:
-    """Baseline of one or more signals that belong together, as natural logarithms."""
+    """Baseline of one or more signals that belong together, as natural logarithms.
+
+    `falls` is for a concentration that no air is cleaner of than clean air: what lies below the
+    bound proves that the commissioned value was none, and takes it along.
+    """
 
     commissioned: tuple[float, ...] | None = None
     tracked: tuple[float, ...] | None = None
+    falls: bool = False
     _learnt: list[tuple[float, ...]] = field(default_factory=list)
     _learn_from_ns: int | None = None
     _last_ns: int | None = None
@@ -81,6 +86,9 @@ class CleanAirBaseline:
             now if math.isnan(log) else _bounded(now + _clip(log - now, step), then)
             for now, then, log in zip(self.tracked, self.commissioned, logs, strict=True)
         )
+        if self.falls:
+            pairs = zip(self.commissioned, self.tracked, strict=True)
+            self.commissioned = tuple(min(then, now) for then, now in pairs)
 
 
 def _clip(value: float, limit: float) -> float:

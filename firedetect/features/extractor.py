@@ -58,7 +58,7 @@ class FeatureExtractor:
 
     def __init__(self) -> None:
         self.films = GasFilms()
-        self.co2_baseline = CleanAirBaseline()
+        self.co2_baseline = CleanAirBaseline(falls=True)
         self.co2_ppm = math.nan
         self.air_c = math.nan
         self.valid_share = math.nan
@@ -143,15 +143,17 @@ class FeatureExtractor:
             self._fold_gas(event.t_ns, event.co2_ppm, _GAS_FROM_CO2)
 
     @property
-    def co2_clean_ppm(self) -> float:
-        """What is taken for clean air; NaN while it is being learnt."""
-        tracked = None if self.co2_baseline.learning else self.co2_baseline.tracked
-        return math.nan if tracked is None else math.exp(tracked[0])
+    def co2_clean_ppm(self) -> tuple[float, float]:
+        """The cleanest air that was known, and what is taken for clean; NaN while it is learnt."""
+        air = self.co2_baseline
+        if air.commissioned is None or air.tracked is None:
+            return math.nan, math.nan
+        return math.exp(air.commissioned[0]), math.exp(air.tracked[0])
 
-    def restore_co2(self, clean_ppm: float) -> None:
+    def restore_co2(self, cleanest_ppm: float, clean_ppm: float) -> None:
         """Take what was clean air before a restart: what fills the room now may be smoke."""
-        if _is_co2(clean_ppm):
-            self.co2_baseline.commission((math.log(clean_ppm),))
+        if _is_co2(cleanest_ppm) and _is_co2(clean_ppm):
+            self.co2_baseline.commission((math.log(cleanest_ppm),), (math.log(clean_ppm),))
 
     def air(self, event: AirReading) -> None:
         """Fold air temperature and humidity."""

@@ -7,6 +7,7 @@ Compiled code is cached on disk and releases the interpreter lock. No `fastmath`
 import contextlib
 import hashlib
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -62,10 +63,20 @@ class _SealedFile(IndexDataCacheFile):
         return data + hashlib.sha256(data).digest()
 
     def _load_data(self, name: str) -> object:
-        data = Path(self._data_path(name)).read_bytes()
-        if hashlib.sha256(data[:-_SEAL_BYTES]).digest() != data[-_SEAL_BYTES:]:
-            raise ValueError(f"{name}: is damaged")
+        _check_seal(name, Path(self._data_path(name)).read_bytes())
         return super()._load_data(name)
+
+    def _load_index(self) -> object:
+        with contextlib.suppress(FileNotFoundError), Path(self._index_path).open("rb") as file:
+            # numba's version stands before what is sealed.
+            pickle.load(file)  # noqa: S301 - of our own cache, as numba reads it
+            _check_seal(self._index_name, file.read())
+        return super()._load_index()
+
+
+def _check_seal(name: str, data: bytes) -> None:
+    if hashlib.sha256(data[:-_SEAL_BYTES]).digest() != data[-_SEAL_BYTES:]:
+        raise ValueError(f"{name}: is damaged")
 
 
 class _SealedCache(FunctionCache):
@@ -81,12 +92,15 @@ class _SealedCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - numba's own
         """Return the compiled code for a signature, None if it has to be compiled."""
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - whatever unpickling damaged files raises
-            with contextlib.suppress(OSError):
-                self.flush()
-            return None
+        # Whatever unpickling damaged files raises.
+        with contextlib.suppress(Exception):
+            found = super().load_overload(sig, target_context)
+            # Two processes that write at once may leave one's code under the other's signature.
+            if found is None or tuple(found.signature.args) == tuple(sig):
+                return found
+        with contextlib.suppress(OSError):
+            self.flush()
+        return None
 
     def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401 - numba's own
         """Keep compiled code; where that fails it is compiled again at the next start."""

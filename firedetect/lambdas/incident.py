@@ -200,7 +200,9 @@ def _opened(message: DetectorMessage, received_ms: int) -> Incident:
 
 
 def _folded(before: Incident, message: DetectorMessage, received_ms: int) -> Incident:
-    latest = message if message.ts >= before.changed_at else before
+    # By its number: a detector's clock may be set back.
+    last = newest(before.event_ids, before.changed_at)
+    latest = message if last.is_before(message.event_id, message.ts) else before
     first = min(before.levels.get(message.level, message.ts), message.ts)
     return before.model_copy(
         update={

@@ -19,6 +19,9 @@ class Contact(Protocol):
     def open(self) -> int:
         """Return the descriptor that can be read when it has changed."""
 
+    def pressed(self) -> bool:
+        """Whether it is pressed just now."""
+
     def changes(self) -> list[bool]:
         """Return what it has changed to since the last call, in order; True is pressed."""
 
@@ -58,6 +61,11 @@ class GpioButton:
         with only_os_errors():
             self._request = self._new_request(self._settings, self._line)
             return self._request.fd
+
+    def pressed(self) -> bool:
+        """Whether it is pressed just now; raises OSError."""
+        with self._opened() as request:
+            return bool(request.get_value(self._line) is gpiod.line.Value.ACTIVE)
 
     def changes(self) -> list[bool]:
         """Return what it has changed to since the last call, in order; raises OSError."""

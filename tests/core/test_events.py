@@ -118,6 +118,7 @@ STRATEGIES = {
         st.none() | baselines,
         st.none() | activities,
         numbers,
+        numbers,
     ),
     SensorOpened: st.builds(
         SensorOpened,

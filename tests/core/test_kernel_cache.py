@@ -80,6 +80,21 @@ def test_any_flipped_bit_of_the_code_is_found(twice):
         assert twice() == 1, place
 
 
+def test_code_of_another_signature_is_not_run(twice, tmp_path):
+    path = tmp_path / "doubling.py"
+    twice()
+    # As two processes leave it that compile different signatures at once: whole files, swapped.
+    spec = importlib.util.spec_from_file_location("doubling", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.twice(1.5) == 3.0
+    one, two = sorted(twice.files("nbc"))
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    assert twice() == 1
+
+
 def test_a_cache_that_cannot_be_written_ends_no_call(twice):
     assert twice() == 1
     (path,) = twice.files("nbc")

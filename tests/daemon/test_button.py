@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import gpiod
 import pytest
+from gpiod.line import Value
 from pydantic import ValidationError
 
 from firedetect.clock import ManualClock, run_virtual
@@ -29,6 +30,7 @@ class Wire:
     def __init__(self):
         self.problems = []
         self.opened = 0
+        self.shorted = False
         self._ends = None
 
     def open(self):
@@ -36,6 +38,9 @@ class Wire:
         self._fail()
         self._ends = os.pipe()
         return self._ends[0]
+
+    def pressed(self):
+        return self.shorted
 
     def changes(self):
         self._fail()
@@ -88,11 +93,12 @@ def hall():
     return made
 
 
-def followed(test):
+def followed(test, *, shorted=False):
     """Run an async test on a manual clock with a button that is followed."""
 
     async def follow():
         made = hall()
+        made.wire.shorted = shorted
         task = asyncio.create_task(made.button.run())
         await asyncio.sleep(0.5)
         try:
@@ -114,7 +120,7 @@ async def test_a_press_acknowledges_and_silences(hall):
     assert hall.desk.asked == [ACK, SILENCE]
     await hall.press(4.5)
     assert hall.desk.asked == [ACK, SILENCE] * 2
-    assert hall.troubles == [None]
+    assert hall.troubles == []
 
 
 @followed
@@ -129,9 +135,39 @@ async def test_a_held_button_resets_once(hall):
 async def test_a_button_that_sticks_is_a_trouble_until_it_is_let_go(hall):
     await hall.press(61.0)
     assert hall.desk.asked == [RESET]
-    assert [bool(detail) for detail in hall.troubles] == [False, True, False]
+    assert "is held" in hall.troubles[-1]
+    await asyncio.sleep(61.0)
+    assert hall.troubles[1:] == [None]
     await hall.press(0.3)
     assert hall.desk.asked[1:] == [ACK, SILENCE]
+
+
+@followed
+async def test_a_cable_that_chatters_silences_a_fire_a_few_times_only(hall):
+    for _ in range(600):
+        await hall.press(0.1)
+        await asyncio.sleep(2.4)
+    assert hall.desk.asked == [ACK, SILENCE] * 5
+    assert "chatters" in hall.troubles[-1]
+    await asyncio.sleep(61.0)
+    assert hall.troubles[1:] == [None]
+    await hall.press(0.3)
+    assert hall.desk.asked == [ACK, SILENCE] * 6
+
+
+def test_a_line_that_is_short_from_the_start_is_a_trouble_and_asks_for_nothing():
+    async def short(made):
+        await asyncio.sleep(50.0)
+        assert (made.desk.asked, made.troubles) == ([], [])
+        await asyncio.sleep(20.0)
+        assert (made.desk.asked, "is held" in made.troubles[-1]) == ([], True)
+        made.wire.press(down=False)
+        await asyncio.sleep(61.0)
+        assert made.troubles[1:] == [None]
+        await made.press(0.3)
+        assert made.desk.asked == [ACK, SILENCE]
+
+    followed(short, shorted=True)()
 
 
 @followed
@@ -151,9 +187,11 @@ async def test_a_line_that_fails_is_opened_again(hall):
     await asyncio.sleep(6.0)
     assert "in use" in hall.troubles[-1]
     await asyncio.sleep(5.0)
-    assert (hall.wire.opened, hall.troubles[-1]) == (3, None)
+    assert (hall.wire.opened, "in use" in hall.troubles[-1]) == (3, True)
     await hall.press(0.3)
     assert hall.desk.asked == [ACK, SILENCE]
+    await asyncio.sleep(61.0)
+    assert hall.troubles[-1] is None
 
 
 @virtual
@@ -178,6 +216,10 @@ class FakeRequest:
     def __init__(self, edges=()):
         self.fd, self.edges, self.released = 7, list(edges), False
 
+    def get_value(self, line):
+        assert line == 23
+        return Value.ACTIVE if self.edges else Value.INACTIVE
+
     def read_edge_events(self):
         if not self.edges:
             raise gpiod.RequestReleasedError
@@ -200,7 +242,9 @@ def test_a_line_to_ground_is_read_by_its_edges():
         button.changes()
     assert button.open() == 7
     assert asked == [(settings, 23)]
+    assert button.pressed()
     assert [button.changes(), button.changes()] == [[True], [False]]
+    assert not button.pressed()
     with pytest.raises(OSError, match="released"):
         button.changes()
     button.close()

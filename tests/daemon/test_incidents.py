@@ -288,8 +288,9 @@ async def test_the_newest_are_kept(tmp_path):
     (tmp_path / "incidents" / "folder.mcap").mkdir()
     for number in range(6):
         await heard.one(f"d-1-{number}")
+        # As a clock that is set back again and again dates them.
         for age, path in enumerate(reversed(recordings(tmp_path))):
-            os.utime(path, (1e9 - age, 1e9 - age))
+            os.utime(path, (1e9 + age, 1e9 + age))
     kept = [f"d-1-{number}.mcap" for number in (3, 4, 5)]
     assert names(tmp_path) == [*kept, "folder.mcap", "mine.txt"]
     assert heard.troubles == {}
@@ -302,8 +303,9 @@ async def test_together_they_are_no_larger_than_the_limit(tmp_path):
     heard = Heard(tmp_path, bytes_max=3 * size + size // 2)
     for number in range(1, 6):
         await heard.one(f"d-1-{number}")
+        # As a clock that is set back again and again dates them.
         for age, path in enumerate(reversed(recordings(tmp_path))):
-            os.utime(path, (1e9 - age, 1e9 - age))
+            os.utime(path, (1e9 + age, 1e9 + age))
     assert names(tmp_path) == [f"d-1-{number}.mcap" for number in (3, 4, 5)]
     heard = Heard(tmp_path, bytes_max=size // 2)
     await heard.one("d-1-9")

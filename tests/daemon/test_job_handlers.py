@@ -560,6 +560,11 @@ def test_jobs_do_not_take_the_baseline_away_step_by_step(tmp_path):
         assert "co 742.0 -> 840.0" in moved_too_far(again.of(in_force), of(840.0))
         # Calibrated at the device meanwhile: that is where the next ones begin.
         assert again.of(of(840.0)) == of(840.0)
+    # One that could not be written after all changes nothing.
+    for again in (anchor, GasAnchor(tmp_path)):
+        again.keep(of(742.0), of(830.0))
+        again.undo()
+        assert again.of(in_force) == of(742.0)
     for damaged in tmp_path.glob("gas-anchor-*"):
         damaged.write_text("{")
     assert GasAnchor(tmp_path).of(in_force) == in_force

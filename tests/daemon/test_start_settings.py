@@ -40,6 +40,12 @@ def started(tmp_path, monkeypatch):
         ("[device]\nident = 'x'\n", "device.ident: unknown key"),
         ("[decision.hard]\npixel_alert_c = 500\n", "decision.hard.pixel_alert_c"),
         (None, "no such file"),
+        # What a power cut leaves: nothing, or the first lines.
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ('[device]\nid = "hall-2"\n', "goes on"),
+        ("a = " + "[" * 3000, "cannot be read as TOML"),
+        ("a = " + "1" * 5000, "cannot be read as TOML"),
     ],
 )
 def test_a_damaged_file_gives_way_to_the_last_good_one(started, damaged, named):
@@ -67,6 +73,12 @@ def test_a_damaged_copy_gives_way_to_the_one_before(started, tmp_path):
     assert started(None).settings.decision.thresholds.alert == 0.6
     newest.write_bytes(newest.read_bytes()[:-20])
     assert started(None).settings.decision.thresholds.alert == 0.55
+
+
+def test_a_file_that_was_made_shorter_on_purpose_is_taken(started):
+    started(GOOD)
+    found = started('# no thresholds of our own\n[device]\nid = "hall-2"\n')
+    assert (found.problem, found.settings.decision) == ("", Settings().decision)
 
 
 def test_a_person_is_told_at_once_and_nothing_runs(started):

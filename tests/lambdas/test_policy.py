@@ -202,6 +202,16 @@ def test_an_incident_is_the_same_whatever_the_order_of_its_messages():
         assert found.model_copy(update=same) == whole.model_copy(update=same)
 
 
+def test_what_came_after_a_clock_was_set_back_is_the_present():
+    at = ["13:00", "13:02", "12:10"]
+    story = [
+        message(number, current=current, ts=f"2026-01-01T{time}:00.000+00:00")
+        for number, (current, time) in enumerate(zip(["alert", "normal", "alert"], at, strict=True))
+    ]
+    for order in itertools.permutations(story):
+        assert fold(order).current == "alert"
+
+
 def test_a_higher_level_must_be_acknowledged_again():
     assert fold(STORY[:3]).acknowledged
     assert not fold(STORY[:4]).acknowledged

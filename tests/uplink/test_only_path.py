@@ -37,14 +37,15 @@ class Receiver:
     """Takes messages while it `works`; `taken` are their ids."""
 
     def __init__(self):
-        self.taken, self.works, self.tried = [], True, 0
+        self.taken, self.works, self.tried, self.refused = [], True, 0, set()
 
     async def take(self, message):
         self.tried += 1
         await asyncio.sleep(0.1)
-        if self.works:
+        taken = self.works and message.event_id not in self.refused
+        if taken:
             self.taken.append(message.event_id)
-        return self.works
+        return taken
 
 
 def message(event_id, kind="event", priority=2, ts=NOW):
@@ -95,17 +96,31 @@ async def test_a_receiver_that_was_down_gets_everything_once(outbox, receiver):
     assert 5 < receiver.tried < 15
     outbox.add(alarm("a-1"))
     receiver.works = True
-    await asyncio.sleep(61.0)
+    await asyncio.sleep(70.0)
     assert receiver.taken == ["a-1", "e-1"]
+
+
+@followed(alarm("poison"))
+async def test_a_message_that_is_refused_for_ever_holds_up_no_other(outbox, receiver):
+    receiver.refused = {"poison"}
+    await asyncio.sleep(60.0)
+    for number in range(3):
+        outbox.add(alarm(f"a-{number}"))
+        await asyncio.sleep(1.0)
+        assert receiver.taken[-1] == f"a-{number}"
+    receiver.refused = set()
+    await asyncio.sleep(70.0)
+    assert receiver.taken[-1] == "poison"
 
 
 @followed(
     message("old", ts=LAST_WEEK), alarm("old-alarm", ts=LAST_WEEK), alarm("new"),
     Message("odd", 2, "event", "{}"), Message("odder", 2, "event", "no JSON"),
 )  # fmt: skip
-async def test_what_is_a_day_old_at_the_start_wakes_nobody(outbox, receiver):
+async def test_what_is_a_day_old_at_the_start_is_left_out_but_no_alarm(outbox, receiver):
     await asyncio.sleep(2.0)
-    assert set(receiver.taken) == {"new", "odd", "odder"}
+    assert receiver.taken[:2] == ["old-alarm", "new"]
+    assert set(receiver.taken[2:]) == {"odd", "odder"}
     assert outbox.messages == []
 
 

@@ -78,6 +78,7 @@ class FlightRecorder:
             gas_tracked=now.gas_tracked,
             gas_activity=now.gas_activity,
             co2_clean_ppm=now.co2_clean_ppm,
+            co2_cleanest_ppm=now.co2_cleanest_ppm,
         )
 
     def end(self, events: list[Event]) -> None:

@@ -22,6 +22,7 @@ class GasAnchor:
     def __init__(self, folder: Path | None) -> None:
         self._slots = None if folder is None else Slots(folder, _NAME)
         self._known: tuple[GasBaseline, GasBaseline] | None = None
+        self._before: tuple[GasBaseline, GasBaseline] | None = None
 
     def of(self, present: GasBaseline | None) -> GasBaseline | None:
         """Return what a new baseline must be near to, where `present` is in force; reads a file."""
@@ -37,7 +38,13 @@ class GasAnchor:
         if self._slots is not None:
             self._slots.propose({_DEVICE: anchor.model_dump(), _JOB: by_job.model_dump()})
             self._slots.confirm()
-        self._known = (anchor, by_job)
+        self._before, self._known = self._known, (anchor, by_job)
+
+    def undo(self) -> None:
+        """Forget the last baseline that was noted: it was not set; raises StorageError."""
+        self._known, self._before = self._before, None
+        if self._slots is not None:
+            self._slots.revert(even_confirmed=True)
 
     def _stored(self) -> tuple[GasBaseline, GasBaseline] | None:
         slot = None if self._slots is None else self._slots.active()

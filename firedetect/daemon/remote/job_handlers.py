@@ -30,7 +30,13 @@ from firedetect.daemon.remote.flight import KEPT_S, FlightRecorder
 from firedetect.daemon.remote.gas_anchor import GasAnchor
 from firedetect.daemon.remote.jobs import Step
 from firedetect.decision.outcome import Outcome, iso_time
-from firedetect.errors import JobFailedError, JobRejectedError, LinkDownError, RecordingError
+from firedetect.errors import (
+    ConfigError,
+    JobFailedError,
+    JobRejectedError,
+    LinkDownError,
+    RecordingError,
+)
 from firedetect.readings import CommandAction, CommandSource, Event, GasCalibrated, GasCounts
 from firedetect.sensors.recording import RecordingWriter
 from firedetect.uplink.transfer import download, upload
@@ -160,7 +166,10 @@ class JobHandlers:
         if path is not None:
             try:
                 baseline = await self.disk.run(partial(keep_baseline, path, baseline))
-            except OSError as error:
+            except (OSError, ConfigError) as error:
+                await self.disk.run(self._anchor.undo)
+                if isinstance(error, ConfigError):
+                    raise
                 raise JobFailedError(
                     f"{path}: cannot be kept: {error.strerror or error}"
                 ) from error
