@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firedetect.features import statistics
+from firedetect.features.baseline import CleanAirBaseline
 from firedetect.features.extractor import FeatureExtractor
 from firedetect.features.history import SecondMeans
 from firedetect.features.vector import COLUMNS, CONTEXT, FEATURES, INDEX, N_FEATURES, SCHEMA_ID
@@ -260,6 +261,24 @@ def test_drift_follows_slowly_and_only_in_quiet_air():
             extractor.gas(GasCounts(second * NS, 40.0, 70.0, 90.0, 800.0), quiet=quiet)
         moved = abs(extractor.films.clean_air.tracked[3] - learnt[3])
         assert moved == pytest.approx(limit, abs=1e-4)
+
+
+def test_co2_learnt_in_a_crowd_comes_down_and_is_bounded_upwards_over_restarts():
+    def after(hours, ppm, baseline):
+        for step in range(hours * 240):
+            baseline.add(step * 15 * NS, (math.log(ppm),), quiet=True)
+        return math.exp(baseline.tracked[0])
+
+    crowd = CleanAirBaseline(falls=True)
+    for second in range(61):
+        crowd.add(second * NS, (math.log(1500.0),), quiet=True)
+    # Emptied air is clean, however far below the first minute it lies.
+    assert after(72, 420.0, crowd) == pytest.approx(420.0)
+    for _ in range(3):
+        again = CleanAirBaseline(falls=True)
+        again.commission(crowd.commissioned, crowd.tracked)
+        assert after(30, 2000.0, again) == pytest.approx(630.0)
+        crowd = again
 
 
 @pytest.mark.fault("F21")

@@ -9,10 +9,6 @@ import pytest
 
 from firedetect.features import jit
 
-pytestmark = pytest.mark.skipif(
-    numba.config.DISABLE_JIT, reason="kernels run as plain Python here: nothing is compiled"
-)
-
 SOURCE = """
 from firedetect.features.jit import kernel
 

@@ -664,7 +664,7 @@ def test_clean_air_of_the_co2_sensor_survives_a_restart_in_smoke():
     events = (e for s in range(70) for e in (Co2Reading(ns(s), 420.0), tick(s)))
     run(pipeline, [started(CO2), *events])
     remembered = pipeline.remembered(0)
-    assert remembered.co2_clean_ppm == pytest.approx(420.0)
+    assert (remembered.co2_cleanest_ppm, remembered.co2_clean_ppm) == pytest.approx((420.0, 420.0))
     again = Pipeline(Says(0.0))
     smoke = run(again, [started(CO2, boot=2), remembered, Co2Reading(0, 3000.0), tick(0)])
     assert smoke[-1].features["co2_excess_ppm"] == pytest.approx(2580.0)
@@ -676,23 +676,6 @@ def test_clean_air_of_the_co2_sensor_survives_a_restart_in_smoke():
             [started(CO2, boot=2), Restored(0, co2_clean_ppm=never, co2_cleanest_ppm=400.0)],
         )
         assert math.isnan(unknown.remembered(0).co2_clean_ppm)
-
-
-def test_co2_learnt_in_a_crowd_comes_down_and_is_bounded_upwards_over_restarts():
-    def after(hours, ppm, remembered):
-        pipeline = Pipeline(Says(0.0))
-        events = (e for s in range(0, hours * 3600, 10) for e in (Co2Reading(ns(s), ppm), tick(s)))
-        run(pipeline, [started(CO2), remembered, *events])
-        return pipeline.remembered(0)
-
-    crowd = after(1, 1500.0, Restored(0))
-    assert crowd.co2_clean_ppm == pytest.approx(1500.0)
-    # Emptied air is clean, however far below the first minute it lies.
-    assert after(72, 420.0, crowd).co2_clean_ppm == pytest.approx(420.0, rel=0.01)
-    bounded = Restored(0, co2_clean_ppm=420.0, co2_cleanest_ppm=420.0)
-    for _ in range(3):
-        bounded = after(30, 2000.0, bounded)
-    assert bounded.co2_clean_ppm == pytest.approx(630.0)
 
 
 def test_what_is_told_has_the_time_of_a_clock_that_was_set_meanwhile():
