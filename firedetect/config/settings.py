@@ -115,6 +115,8 @@ class OutputSettings(Section):
         lines += [] if self.button_line is None else [self.button_line]
         if len(set(lines)) < len(lines):
             raise ValueError("siren, light, trouble and button need a line each")
+        if self.button_line is not None and not self.enabled:
+            raise ValueError("button_line: a button is read only where outputs are enabled")
         return self
 
 

@@ -230,7 +230,8 @@ class FakeRequest:
 
 
 def test_a_line_to_ground_is_read_by_its_edges():
-    settings, request = OutputSettings(button_line=23), FakeRequest([RISING, FALLING])
+    settings = OutputSettings(enabled=True, button_line=23)
+    request = FakeRequest([RISING, FALLING])
     asked = []
 
     def requested(*what):
@@ -253,13 +254,18 @@ def test_a_line_to_ground_is_read_by_its_edges():
 
 
 def test_without_its_chip_the_error_says_so():
-    settings = OutputSettings(chip_label="no-such-chip", button_line=23)
+    settings = OutputSettings(enabled=True, chip_label="no-such-chip", button_line=23)
     with pytest.raises(OSError, match="no GPIO chip with label no-such-chip"):
         GpioButton(settings, 23).open()
 
 
+def test_a_button_that_nobody_would_read_is_refused():
+    with pytest.raises(ValidationError, match="outputs are enabled"):
+        OutputSettings(button_line=23)
+
+
 def test_no_two_things_share_a_line():
     with pytest.raises(ValidationError, match="a line each"):
-        OutputSettings(button_line=17)
+        OutputSettings(enabled=True, button_line=17)
     with pytest.raises(ValidationError, match="a line each"):
         OutputSettings(siren_line=22)

@@ -20,8 +20,6 @@ from firedetect.daemon.incidents import CLOSE_LIMIT_S, UNDER_WAY_MAX, IncidentRe
 from firedetect.daemon.models.choose import load_scorer
 from firedetect.daemon.remote.flight import FlightRecorder
 from firedetect.daemon.replay import Overrides, replay
-from firedetect.decision.machine import AlarmState
-from firedetect.decision.outcome import Outcome
 from firedetect.errors import RecordingError
 from firedetect.readings import (
     SUBPAGE_WORDS,
@@ -39,6 +37,7 @@ from firedetect.sensors.recording import read_events
 from tests.daemon.helpers import invoke
 from tests.fakes.detector import running, virtual
 from tests.fakes.disk import ImmediateDisk
+from tests.fakes.outcomes import alarming
 
 NS = 1_000_000_000
 CLEAN = GasBaseline(no2=40.0, c2h5oh=70.0, voc=90.0, co=760.0)
@@ -56,22 +55,7 @@ def timeless(test):
 
 
 def outcome(t_s, incident="d-1-7", level=Level.ALERT, **changes):
-    values = {
-        "t_ns": round(t_s * NS),
-        "t_s": t_s,
-        "wall_ns": 1_800_000_000 * NS,
-        "level": level,
-        "current": level,
-        "score": 0.9,
-        "reasons": ("score",),
-        "incident_id": incident,
-        "health": Health.OK,
-        "troubles": (),
-        "alarm": AlarmState.SOUNDING,
-        "model": "1.0.0",
-        "event_id": "d-1-7",
-    }
-    return Outcome(**values | changes)
+    return alarming(t_s, incident, level, **{"event_id": "d-1-7"} | changes)
 
 
 class Heard:

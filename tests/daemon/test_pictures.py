@@ -24,15 +24,13 @@ from firedetect.config import (
     UplinkSettings,
     load_settings,
 )
-from firedetect.contract.level import Health, Level
+from firedetect.contract.level import Level
 from firedetect.contract.messages import DetectorMessage
 from firedetect.daemon.detect import Detector
 from firedetect.daemon.messages import message_of
 from firedetect.daemon.queue import EventQueue
 from firedetect.daemon.remote import pictures
 from firedetect.daemon.remote.pictures import FRESH_S, WAITING_MAX, AlarmPictures
-from firedetect.decision.machine import AlarmState
-from firedetect.decision.outcome import Outcome
 from firedetect.doctor.cloud import examine_cloud
 from firedetect.errors import ConfigError, LinkDownError, TransferError, UplinkError
 from firedetect.readings import ThermalImage, Tick
@@ -41,6 +39,7 @@ from firedetect.uplink.meter import expected
 from firedetect.uplink.rights import ask_for_rights
 from tests.daemon.test_thermogram import decoded
 from tests.fakes.box import until
+from tests.fakes.outcomes import alarming
 
 THING = "thing-1"
 KEY = "thing-1/pictures/thing-1-1-7.png"
@@ -55,22 +54,7 @@ def image(t_s=0.0, max_c=180.0):
 
 
 def outcome(t_s=0.0, incident="thing-1-1-7", level=Level.ALERT, **changes):
-    values = {
-        "t_ns": round(t_s * NS_PER_S),
-        "t_s": t_s,
-        "wall_ns": 1_800_000_000 * NS_PER_S,
-        "level": level,
-        "current": level,
-        "score": 0.9,
-        "reasons": ("score",),
-        "incident_id": incident,
-        "health": Health.OK,
-        "troubles": (),
-        "alarm": AlarmState.SOUNDING,
-        "model": "1.0.0",
-        "event_id": "thing-1-1-7",
-    }
-    return Outcome(**values | changes)
+    return alarming(t_s, incident, level, **{"event_id": "thing-1-1-7"} | changes)
 
 
 class Registry:
